@@ -1,1 +1,46 @@
-//! Placeholder.
+//! What became of a proposal, and what that is worth.
+//!
+//! An editor asks for a completion, is answered with a *proposal*, and goes on. Each later request of
+//! the same user carries the text around the cursor, and so shows what now stands where the proposal
+//! would have gone. This crate reads that: it finds the place again ([`Region`]), compares what stands
+//! there with what was proposed ([`Kept`]), names the [`Fate`], follows it until it settles
+//! ([`UserTracker`]), and turns the resulting [`Outcome`] into one number by a versioned [`Scorer`].
+//!
+//! ```
+//! use echo_reward::{Fate, Proposal, Scorer, TrackerLimits, UserTracker, Window};
+//!
+//! let mut user = UserTracker::new(TrackerLimits::default());
+//! let asked = Window { file: None, prefix: "def add(a, b):\n    return ", suffix: "\n" };
+//! user.proposed(Proposal::new(1, 0, "a + b", &asked, 1_000));
+//!
+//! let later = Window { file: None, prefix: "def add(a, b):\n    return a + b\n\n", suffix: "\n" };
+//! let changes = user.request(&later, 3_000);
+//! assert_eq!(changes[0].outcome.fate, Fate::Accepted);
+//! assert_eq!(Scorer::Retained1.reward(&changes[0].outcome), Some(1.0));
+//! ```
+//!
+//! It does no I/O and reads no clock: every call is told the time, in milliseconds.
+
+mod error;
+mod event;
+mod fate;
+mod kept;
+mod lexeme;
+mod outcome;
+mod proposal;
+mod recent;
+mod region;
+mod scorer;
+mod tracker;
+
+pub use error::RewardError;
+pub use event::{Event, EventKind};
+pub use fate::Fate;
+pub use kept::Kept;
+pub use lexeme::{Lexeme, lexemes};
+pub use outcome::Outcome;
+pub use proposal::Proposal;
+pub use recent::RecentAcceptance;
+pub use region::{Region, Window};
+pub use scorer::Scorer;
+pub use tracker::{Change, Source, TrackerLimits, UserTracker};

@@ -1,0 +1,144 @@
+use crate::lexeme::{Lexeme, count, lexemes};
+
+/// How much of a proposed text stands in another text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Kept {
+    /// Characters of the proposal's lexemes that are found again in order, divided by all of them;
+    /// in [0, 1]. 1 for a proposal of white space alone.
+    pub share: f64,
+    /// The same for the unbroken run from the proposal's first lexeme on; at most `share`.
+    pub prefix_share: f64,
+    /// Characters of the proposal's lexemes that are found again.
+    pub chars: u32,
+    /// Levenshtein distance divided by the longer length, both texts trimmed; in [0, 1].
+    pub edit_distance: f64,
+}
+
+impl Kept {
+    /// Compares a `proposal` with the text that `stands` where it would have gone.
+    ///
+    /// The found lexemes are a longest common subsequence by lexemes, weighted by characters, as the
+    /// kept rate of Zed and the lexical edit distance of Copilot do it: a rename inside the text
+    /// loses the renamed word alone. Of `stands`, only as much is read as the proposal is long, and
+    /// half as much again and [`MARGIN_LEXEMES`] more: what the user wrote after it is no part of it.
+    pub fn measure(proposal: &str, stands: &str) -> Self {
+        let wanted = lexemes(proposal);
+        let mut found = lexemes(stands);
+        found.truncate(wanted.len() + wanted.len() / 2 + MARGIN_LEXEMES);
+        let all = chars_of(&wanted);
+        let run = wanted
+            .iter()
+            .zip(&found)
+            .take_while(|(a, b)| a == b)
+            .map(|(a, _)| a.chars)
+            .sum::<u32>();
+        let chars = if run == all {
+            all
+        } else {
+            heaviest_common(&wanted, &found)
+        };
+        Self {
+            share: ratio(chars, all),
+            prefix_share: ratio(run, all),
+            chars,
+            edit_distance: distance(proposal.trim(), stands.trim()),
+        }
+    }
+}
+
+/// Lexemes read beyond one and a half times the proposal's own.
+const MARGIN_LEXEMES: usize = 12;
+
+/// Both texts are cut to this many bytes before their edit distance is taken.
+const DISTANCE_BYTES: usize = 4096;
+
+fn chars_of(lexemes: &[Lexeme<'_>]) -> u32 {
+    lexemes.iter().map(|l| l.chars).sum()
+}
+
+fn ratio(part: u32, all: u32) -> f64 {
+    if all == 0 {
+        1.0
+    } else {
+        f64::from(part) / f64::from(all)
+    }
+}
+
+/// Weight in characters of the heaviest common subsequence of two lists of lexemes.
+fn heaviest_common(a: &[Lexeme<'_>], b: &[Lexeme<'_>]) -> u32 {
+    let mut row = vec![0_u32; b.len() + 1];
+    for x in a {
+        let mut diagonal = 0;
+        for (j, y) in b.iter().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = if x == y {
+                diagonal + x.chars
+            } else {
+                above.max(row[j])
+            };
+            diagonal = above;
+        }
+    }
+    row[b.len()]
+}
+
+fn distance(a: &str, b: &str) -> f64 {
+    let (a, b) = (head(a), head(b));
+    let longest = count(a).max(count(b));
+    if longest == 0 {
+        return 0.0;
+    }
+    let edits = rapidfuzz::distance::levenshtein::distance(a.chars(), b.chars());
+    edits as f64 / f64::from(longest)
+}
+
+fn head(text: &str) -> &str {
+    &text[..text.floor_char_boundary(DISTANCE_BYTES)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn measures() {
+        let cases = [
+            ("a + b", "a + b", 1.0, 1.0),
+            ("a + b", "a+b;\nnext()", 1.0, 1.0),
+            ("a + b", "c * d", 0.0, 0.0),
+            ("abc + b", "xyz + b", 2.0 / 5.0, 0.0),
+            ("abc + b", "abc - b", 4.0 / 5.0, 3.0 / 5.0),
+            ("abc", "", 0.0, 0.0),
+            ("  \n", "x", 1.0, 1.0),
+        ];
+        for (proposal, stands, share, prefix_share) in cases {
+            let kept = Kept::measure(proposal, stands);
+            assert!(
+                (kept.share - share).abs() < 1e-12,
+                "{proposal:?} {stands:?} {kept:?}"
+            );
+            assert!(
+                (kept.prefix_share - prefix_share).abs() < 1e-12,
+                "{proposal:?} {kept:?}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn itself_is_kept_whole(text in any::<String>()) {
+            let kept = Kept::measure(&text, &text);
+            prop_assert_eq!(kept.share, 1.0);
+            prop_assert_eq!(kept.edit_distance, 0.0);
+        }
+
+        #[test]
+        fn shares_are_shares(a in any::<String>(), b in any::<String>()) {
+            let kept = Kept::measure(&a, &b);
+            prop_assert!((0.0..=1.0).contains(&kept.share));
+            prop_assert!(kept.prefix_share <= kept.share);
+            prop_assert!((0.0..=1.0).contains(&kept.edit_distance));
+        }
+    }
+}

@@ -1,0 +1,67 @@
+/// A run of text that is kept or lost as a whole: a word of letters, digits and `_`, or one other
+/// character that is not white space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lexeme<'a> {
+    /// The text of the lexeme.
+    pub text: &'a str,
+    /// Its length in characters.
+    pub chars: u32,
+}
+
+/// The lexemes of a text in order, white space left out: re-indenting or re-wrapping code loses
+/// nothing of it.
+pub fn lexemes(text: &str) -> Vec<Lexeme<'_>> {
+    let mut found = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let end = if is_word(first) {
+            rest.find(|c| !is_word(c)).unwrap_or(rest.len())
+        } else {
+            first.len_utf8()
+        };
+        let (lexeme, tail) = rest.split_at(end);
+        found.push(Lexeme {
+            text: lexeme,
+            chars: count(lexeme),
+        });
+        rest = tail.trim_start();
+    }
+    found
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Number of characters in a text, at most `u32::MAX`.
+pub(crate) fn count(text: &str) -> u32 {
+    u32::try_from(text.chars().count()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn texts(text: &str) -> Vec<&str> {
+        lexemes(text).into_iter().map(|l| l.text).collect()
+    }
+
+    #[test]
+    fn words_and_marks() {
+        assert_eq!(
+            texts("a_1 += f(x);\r\n\t"),
+            ["a_1", "+", "=", "f", "(", "x", ")", ";"]
+        );
+        assert_eq!(texts(" \n"), Vec::<&str>::new());
+        assert_eq!(texts("naïve🦀"), ["naïve", "🦀"]);
+    }
+
+    proptest! {
+        #[test]
+        fn loses_only_white_space(text in any::<String>()) {
+            let bare: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+            prop_assert_eq!(texts(&text).concat(), bare);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+use std::collections::VecDeque;
+
+use crate::{Event, Outcome, Proposal, RecentAcceptance, RewardError, Window};
+
+/// Bounds and periods of a [`UserTracker`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrackerLimits {
+    /// Proposals open at a time for one user; the oldest is settled when one more comes.
+    pub open: usize,
+    /// An outcome settles when nothing has changed for this long, in milliseconds.
+    pub quiet_ms: i64,
+    /// A proposal settles this long after its answer at the latest, in milliseconds.
+    pub longest_ms: i64,
+}
+
+impl Default for TrackerLimits {
+    fn default() -> Self {
+        Self {
+            open: 64,
+            quiet_ms: 10_000,
+            longest_ms: 300_000,
+        }
+    }
+}
+
+/// What told of a fate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A later request showed the text.
+    Request,
+    /// The editor said it.
+    Event,
+    /// Time ran out.
+    Timeout,
+    /// Newer proposals took the place in memory.
+    Eviction,
+}
+
+impl Source {
+    /// The name that the log uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Event => "event",
+            Self::Timeout => "timeout",
+            Self::Eviction => "eviction",
+        }
+    }
+}
+
+/// News of one proposal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// The decision that the proposal answers.
+    pub decision: u128,
+    /// Which alternative of the answer it is.
+    pub choice: u32,
+    /// What is now known.
+    pub outcome: Outcome,
+    /// What told.
+    pub source: Source,
+    /// The text that stands in the proposal's place, cut to a bound.
+    pub stands: Option<String>,
+}
+
+/// Follows the open proposals of one user until their outcomes settle.
+///
+/// Memory is bounded by [`TrackerLimits::open`] proposals. All times are milliseconds of one clock,
+/// which the caller reads.
+#[derive(Debug, Clone)]
+pub struct UserTracker {
+    limits: TrackerLimits,
+    open: VecDeque<Proposal>,
+    recent: RecentAcceptance,
+}
+
+impl UserTracker {
+    /// A tracker without open proposals.
+    pub fn new(limits: TrackerLimits) -> Self {
+        Self {
+            limits,
+            open: VecDeque::new(),
+            recent: RecentAcceptance::default(),
+        }
+    }
+
+    /// The user's recent acceptance, with that of his files.
+    pub fn recent(&self) -> &RecentAcceptance {
+        &self.recent
+    }
+
+    /// Number of open proposals.
+    pub fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Opens a proposal. Returns news of the one that had to make room, if any.
+    pub fn proposed(&mut self, proposal: Proposal) -> Option<Change> {
+        self.open.push_back(proposal);
+        if self.open.len() <= self.limits.open {
+            return None;
+        }
+        let oldest = self.open.pop_front()?;
+        Some(self.settle(&oldest, Source::Eviction))
+    }
+
+    /// Reads a later request of this user, made at `at_ms`, for what it shows of the open proposals.
+    pub fn request(&mut self, window: &Window<'_>, at_ms: i64) -> Vec<Change> {
+        if self.open.is_empty() {
+            return Vec::new();
+        }
+        let document = [window.prefix, window.suffix].concat();
+        let cursor = window.prefix.len();
+        let look = |proposal: &mut Proposal| {
+            let outcome = proposal.look(window.file, &document, cursor, at_ms)?;
+            Some(change(proposal, outcome, Source::Request))
+        };
+        self.open.iter_mut().filter_map(look).collect()
+    }
+
+    /// Takes an editor's word on a proposal.
+    ///
+    /// # Errors
+    ///
+    /// [`RewardError::UnknownProposal`] when no open proposal has the event's id.
+    pub fn event(&mut self, event: &Event<'_>, at_ms: i64) -> Result<Option<Change>, RewardError> {
+        let proposal = self
+            .open
+            .iter_mut()
+            .find(|p| p.decision == event.decision && p.choice == event.choice)
+            .ok_or(RewardError::UnknownProposal {
+                decision: event.decision,
+                choice: event.choice,
+            })?;
+        let outcome = proposal.told(event, at_ms);
+        Ok(outcome.map(|outcome| change(proposal, outcome, Source::Event)))
+    }
+
+    /// Settles what is due at `now_ms`: quiet for long enough, or open for too long.
+    pub fn expire(&mut self, now_ms: i64) -> Vec<Change> {
+        let limits = self.limits;
+        let due = |p: &Proposal| {
+            let quiet = p.outcome().is_some() && now_ms - p.changed_ms() >= limits.quiet_ms;
+            quiet || now_ms - p.answered_ms() >= limits.longest_ms
+        };
+        let (settled, open) = self.open.drain(..).partition::<Vec<_>, _>(due);
+        self.open = open.into();
+        settled
+            .iter()
+            .map(|proposal| self.settle(proposal, Source::Timeout))
+            .collect()
+    }
+
+    /// Settles everything, whatever the time.
+    pub fn close(&mut self) -> Vec<Change> {
+        let open = std::mem::take(&mut self.open);
+        open.iter()
+            .map(|proposal| self.settle(proposal, Source::Timeout))
+            .collect()
+    }
+
+    fn settle(&mut self, proposal: &Proposal, source: Source) -> Change {
+        let outcome = proposal.settled();
+        self.recent.settle(proposal.file(), &outcome);
+        change(proposal, outcome, source)
+    }
+}
+
+fn change(proposal: &Proposal, outcome: Outcome, source: Source) -> Change {
+    Change {
+        decision: proposal.decision,
+        choice: proposal.choice,
+        outcome,
+        source,
+        stands: proposal.stands().map(str::to_owned),
+    }
+}

@@ -1,0 +1,270 @@
+//! Short scenes of editing, with what must be read from the requests alone.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use echo_reward::{
+    Change, Event, EventKind, Fate, Outcome, Proposal, Scorer, TrackerLimits, UserTracker, Window,
+};
+use proptest::prelude::*;
+
+const LEFT: &str = "import os\n\n\ndef add(a, b):\n    return a + b\n\n\ndef sub(a, b):";
+const RIGHT: &str = "\n\n\nif __name__ == \"__main__\":\n    main()\n";
+const PROPOSED: &str = "\n    result = a - b\n    return result";
+
+/// Looks at the region holding each of the `texts` in turn, two seconds apart.
+fn scene(proposed: &str, texts: &[&str]) -> (UserTracker, Option<Outcome>) {
+    let mut user = UserTracker::new(TrackerLimits::default());
+    let asked = Window {
+        file: Some("calc.py"),
+        prefix: LEFT,
+        suffix: RIGHT,
+    };
+    user.proposed(Proposal::new(7, 0, proposed, &asked, 1_000));
+    let mut last = None;
+    for (text, at_ms) in texts.iter().zip((3_000..).step_by(2_000)) {
+        let prefix = format!("{LEFT}{text}");
+        let window = Window {
+            file: Some("calc.py"),
+            prefix: &prefix,
+            suffix: RIGHT,
+        };
+        last = user
+            .request(&window, at_ms)
+            .pop()
+            .map(|c| c.outcome)
+            .or(last);
+    }
+    (user, last)
+}
+
+fn fate(proposed: &str, texts: &[&str]) -> Option<Fate> {
+    scene(proposed, texts).1.map(|outcome| outcome.fate)
+}
+
+#[test]
+fn what_the_text_shows() {
+    let whole = "\n    result = a - b\n    return result";
+    let cases: &[(&[&str], Option<Fate>)] = &[
+        (&[whole], Some(Fate::Accepted)),
+        (
+            &["\n    result = a - b\n    return result\n\n\ndef mul(a, b):"],
+            Some(Fate::Accepted),
+        ),
+        (
+            &["\n    difference = a - b\n    return difference"],
+            Some(Fate::Rejected),
+        ),
+        (
+            &[whole, "\n    difference = a - b\n    return result"],
+            Some(Fate::Refined),
+        ),
+        (
+            &["\n    result = a - b\n    return results"],
+            Some(Fate::Refined),
+        ),
+        (
+            &["\n    res", "\n    result = a", whole],
+            Some(Fate::TypedThrough),
+        ),
+        (&["\n    res", "\n    resolve(a)"], Some(Fate::Rejected)),
+        (&["\n    result = a - b"], Some(Fate::Partial)),
+        (
+            &["\n    result = a - b\n    print(a)\n    x = [1, 2, 3]"],
+            Some(Fate::Partial),
+        ),
+        (&["\n    pass"], Some(Fate::Rejected)),
+        (&[whole, ""], Some(Fate::Undone)),
+        (
+            &[whole, "\n    raise NotImplementedError"],
+            Some(Fate::Undone),
+        ),
+        (&[""], None),
+        (&["\n    res"], None),
+    ];
+    for (texts, expected) in cases {
+        assert_eq!(fate(PROPOSED, texts), *expected, "{texts:?}");
+    }
+}
+
+#[test]
+fn an_editor_that_asks_ahead_proves_nothing() {
+    let mut user = UserTracker::new(TrackerLimits::default());
+    let asked = Window {
+        file: None,
+        prefix: LEFT,
+        suffix: RIGHT,
+    };
+    user.proposed(Proposal::new(7, 0, PROPOSED, &asked, 1_000));
+    let ahead = format!("{LEFT}{PROPOSED}");
+    let window = Window {
+        file: None,
+        prefix: &ahead,
+        suffix: RIGHT,
+    };
+    assert_eq!(user.request(&window, 1_060), Vec::new());
+    assert_eq!(user.request(&window, 2_000)[0].outcome.fate, Fate::Accepted);
+}
+
+#[test]
+fn another_file_and_another_place_prove_nothing() {
+    let (mut user, _) = scene(PROPOSED, &[]);
+    let other = format!("{LEFT}\n    pass");
+    let windows = [
+        Window {
+            file: Some("other.py"),
+            prefix: &other,
+            suffix: RIGHT,
+        },
+        Window {
+            file: Some("calc.py"),
+            prefix: "x = 1\ny = 2\nz = 3\nprint(x, y, z)\n",
+            suffix: "",
+        },
+    ];
+    for window in windows {
+        assert_eq!(user.request(&window, 5_000), Vec::new(), "{window:?}");
+    }
+}
+
+#[test]
+fn settles_when_quiet_and_is_censored_without_evidence() {
+    let (mut user, _) = scene(PROPOSED, &[PROPOSED]);
+    assert_eq!(user.expire(12_999), Vec::new());
+    let settled = user.expire(13_000);
+    assert_eq!(
+        (settled[0].outcome.fate, settled[0].outcome.settled),
+        (Fate::Accepted, true)
+    );
+    assert!(user.recent().user() > 0.5);
+
+    let (mut user, _) = scene(PROPOSED, &[]);
+    assert_eq!(user.expire(300_999), Vec::new());
+    let settled = user.expire(301_000);
+    assert_eq!(
+        (settled[0].outcome.fate, settled[0].outcome.settled),
+        (Fate::Censored, true)
+    );
+    assert_eq!(Scorer::Retained1.reward(&settled[0].outcome), None);
+    assert!((user.recent().user() - 0.5).abs() < f32::EPSILON);
+}
+
+#[test]
+fn memory_is_bounded_and_eviction_is_told() {
+    let limits = TrackerLimits {
+        open: 2,
+        ..TrackerLimits::default()
+    };
+    let mut user = UserTracker::new(limits);
+    let asked = Window {
+        file: None,
+        prefix: LEFT,
+        suffix: RIGHT,
+    };
+    let evicted: Vec<Change> = (0..5)
+        .filter_map(|id| user.proposed(Proposal::new(id, 0, PROPOSED, &asked, 1_000)))
+        .collect();
+    assert_eq!(user.open(), 2);
+    assert_eq!(
+        evicted.iter().map(|c| c.decision).collect::<Vec<_>>(),
+        [0, 1, 2]
+    );
+    assert!(
+        evicted
+            .iter()
+            .all(|c| c.outcome.fate == Fate::Censored && c.outcome.settled)
+    );
+}
+
+fn told(kind: EventKind, accepted_chars: Option<u32>, text: Option<&str>) -> Option<Fate> {
+    let (mut user, _) = scene(PROPOSED, &[]);
+    let event = Event {
+        decision: 7,
+        choice: 0,
+        kind,
+        accepted_chars,
+        text,
+    };
+    user.event(&event, 2_000)
+        .unwrap()
+        .map(|change| change.outcome.fate)
+}
+
+#[test]
+fn what_the_editor_says() {
+    assert_eq!(told(EventKind::Shown, None, None), None);
+    assert_eq!(told(EventKind::Accepted, None, None), Some(Fate::Accepted));
+    assert_eq!(told(EventKind::Partial, Some(9), None), Some(Fate::Partial));
+    assert_eq!(told(EventKind::Rejected, None, None), Some(Fate::Rejected));
+    assert_eq!(
+        told(
+            EventKind::Edited,
+            None,
+            Some("\n    total = a - b\n    return total")
+        ),
+        Some(Fate::Refined)
+    );
+    assert_eq!(
+        told(EventKind::Edited, None, Some("pass")),
+        Some(Fate::Undone)
+    );
+}
+
+#[test]
+fn text_overrules_a_word_and_unknown_ids_are_refused() {
+    let (mut user, _) = scene(PROPOSED, &["\n    res", PROPOSED]);
+    let dismissed = Event {
+        decision: 7,
+        choice: 0,
+        kind: EventKind::Rejected,
+        accepted_chars: None,
+        text: None,
+    };
+    assert_eq!(user.event(&dismissed, 9_000), Ok(None));
+    assert!(
+        user.event(
+            &Event {
+                decision: 8,
+                ..dismissed
+            },
+            9_000
+        )
+        .is_err()
+    );
+
+    let (mut user, _) = scene(PROPOSED, &[]);
+    let accepted = Event {
+        kind: EventKind::Accepted,
+        ..dismissed
+    };
+    user.event(&accepted, 2_000).unwrap();
+    let gone = format!("{LEFT}\n    raise ValueError");
+    let window = Window {
+        file: None,
+        prefix: &gone,
+        suffix: RIGHT,
+    };
+    assert_eq!(user.request(&window, 4_000)[0].outcome.fate, Fate::Undone);
+}
+
+proptest! {
+    #[test]
+    fn any_text_taken_whole_is_accepted(text in "[a-z]{3,10}[a-z0-9 ().;é🦀\r\n\t]{0,60}[a-z]{3}") {
+        prop_assert_eq!(fate(&text, &[&text]), Some(Fate::Accepted));
+    }
+
+    #[test]
+    fn white_space_and_line_ends_do_not_matter(words in prop::collection::vec("[a-z]{3,8}", 3..12)) {
+        let (proposed, stands) = (words.join("\n    "), words.join("\r\n\t"));
+        prop_assert_eq!(fate(&proposed, &[&stands]), Some(Fate::Accepted));
+    }
+
+    #[test]
+    fn measures_stay_in_range(proposed in any::<String>(), texts in prop::collection::vec(any::<String>(), 1..4)) {
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        if let (_, Some(outcome)) = scene(&proposed, &texts) {
+            prop_assert!((0.0..=1.0).contains(&outcome.kept_share));
+            prop_assert!(outcome.accepted_chars <= outcome.shown_chars);
+            prop_assert!((0.0..=1.0).contains(&outcome.edit_distance));
+        }
+    }
+}
