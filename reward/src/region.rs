@@ -181,9 +181,9 @@ mod tests {
 
         #[test]
         fn never_panics(
-            document in any::<String>(), left in any::<String>(), right in any::<String>(), at in 0.0..=1.0,
+            document in any::<String>(), left in any::<String>(), right in any::<String>(), at in any::<prop::sample::Index>(),
         ) {
-            let cursor = document.floor_char_boundary((document.len() as f64 * at) as usize);
+            let cursor = document.floor_char_boundary(at.index(document.len() + 1));
             let _region = Region::find(&document, cursor, &left, &right);
         }
     }
