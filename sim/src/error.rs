@@ -1,0 +1,223 @@
+use std::fmt;
+
+/// Why a row cannot be used by an estimator.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum RowError {
+    /// The chosen arm is not one of the arms.
+    Chosen {
+        /// Index given.
+        chosen: usize,
+        /// Number of arms.
+        arms: usize,
+    },
+    /// The reward is outside [0, 1].
+    Reward {
+        /// Reward given.
+        reward: f64,
+    },
+    /// The chosen arm had no probability of being chosen.
+    Propensity {
+        /// Probability logged.
+        propensity: f64,
+    },
+    /// A list has not one entry per arm.
+    Length {
+        /// Which list.
+        name: &'static str,
+        /// Its length.
+        length: usize,
+        /// Number of arms.
+        arms: usize,
+    },
+    /// A probability is outside [0, 1].
+    Probability {
+        /// Which list.
+        name: &'static str,
+        /// The value.
+        value: f64,
+    },
+    /// Probabilities do not sum to 1.
+    Sum {
+        /// Which list.
+        name: &'static str,
+        /// Their sum.
+        sum: f64,
+    },
+    /// A prediction is not finite.
+    Prediction {
+        /// The value.
+        value: f64,
+    },
+}
+
+impl fmt::Display for RowError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Chosen { chosen, arms } => write!(f, "chosen arm {chosen} of {arms} arms"),
+            Self::Reward { reward } => write!(f, "reward {reward} is outside [0, 1]"),
+            Self::Propensity { propensity } => {
+                write!(
+                    f,
+                    "propensity {propensity} of the chosen arm is not above 0"
+                )
+            }
+            Self::Length { name, length, arms } => {
+                write!(f, "{name} has {length} entries for {arms} arms")
+            }
+            Self::Probability { name, value } => {
+                write!(f, "{name} probability {value} is outside [0, 1]")
+            }
+            Self::Sum { name, sum } => write!(f, "{name} probabilities sum to {sum}, not to 1"),
+            Self::Prediction { value } => write!(f, "predicted reward {value} is not finite"),
+        }
+    }
+}
+
+impl std::error::Error for RowError {}
+
+/// Why an estimate cannot be made. Each message says what would help.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum EstimateError {
+    /// No usable row.
+    NoRows,
+    /// A single row has no interval.
+    OneRow,
+    /// All weights are zero: the target never agrees with what was served.
+    NoMatch {
+        /// Rows seen.
+        rows: u64,
+    },
+    /// The policy gives probability to arms the log could not have chosen.
+    NoSupport {
+        /// Mean share of its probability that is supported.
+        coverage: f64,
+        /// Rows in which some of it is not.
+        rows_without: u64,
+        /// Rows seen.
+        rows: u64,
+    },
+    /// The result would rest on too few rows.
+    FewEffectiveRows {
+        /// Effective sample size.
+        effective: f64,
+        /// The least that is accepted.
+        minimum: f64,
+        /// Rows seen.
+        rows: u64,
+        /// Share of the heaviest row.
+        largest_share: f64,
+    },
+    /// A doubly robust estimate without predicted rewards.
+    NoPredictions {
+        /// Rows that lack them.
+        rows: u64,
+    },
+    /// A difference without a baseline policy.
+    NoBaseline {
+        /// Rows that lack one.
+        rows: u64,
+    },
+    /// A confidence level outside (0, 1).
+    Level {
+        /// Level given.
+        level: f64,
+    },
+}
+
+impl fmt::Display for EstimateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRows => f.write_str(
+                "no usable row: the log holds no routed decision with a known outcome in the part \
+                 looked at; wait for more traffic or look at a longer part",
+            ),
+            Self::OneRow => f.write_str("one row has no interval: wait for more traffic"),
+            Self::NoMatch { rows } => write!(
+                f,
+                "in none of {rows} rows was an arm served that this policy would choose: \
+                 evaluate a policy closer to the logged one"
+            ),
+            Self::NoSupport {
+                coverage,
+                rows_without,
+                rows,
+            } => write!(
+                f,
+                "no support: in {rows_without} of {rows} rows this policy gives probability to arms \
+                 that were never going to be chosen (coverage {:.1} %); evaluate a policy that keeps \
+                 to the logged arms, or log with a probability floor for all of them",
+                100.0 * coverage
+            ),
+            Self::FewEffectiveRows {
+                effective,
+                minimum,
+                rows,
+                largest_share,
+            } => write!(
+                f,
+                "the result would rest on {effective:.1} effective rows of {rows} (at least {minimum:.0} \
+                 are needed; the heaviest row alone holds {:.0} % of the weight): collect more traffic, \
+                 or evaluate a policy closer to the logged one",
+                100.0 * largest_share
+            ),
+            Self::NoPredictions { rows } => write!(
+                f,
+                "{rows} rows have no predicted rewards: fit a reward model first"
+            ),
+            Self::NoBaseline { rows } => write!(f, "{rows} rows have no baseline probabilities"),
+            Self::Level { level } => {
+                write!(
+                    f,
+                    "confidence level {level} is not strictly between 0 and 1"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for EstimateError {}
+
+/// Why a reward model cannot be fitted or asked.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum RewardModelError {
+    /// Feature vectors of another length.
+    Dimension {
+        /// Length of the model's vectors.
+        expected: usize,
+        /// Length given.
+        got: usize,
+    },
+    /// A feature or a reward is not finite.
+    NotFinite {
+        /// The value.
+        value: f64,
+    },
+    /// Settings that allow no cross-fitting, or that differ between parts to be merged.
+    Settings {
+        /// Folds given.
+        folds: usize,
+        /// Ridge penalty given.
+        lambda: f64,
+    },
+}
+
+impl fmt::Display for RewardModelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dimension { expected, got } => {
+                write!(f, "{got} features where the reward model has {expected}")
+            }
+            Self::NotFinite { value } => write!(f, "value {value} is not finite"),
+            Self::Settings { folds, lambda } => write!(
+                f,
+                "reward model with {folds} folds and penalty {lambda}: at least 2 folds and a penalty \
+                 above 0 are needed, the same in all parts"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for RewardModelError {}
