@@ -1,0 +1,146 @@
+use crate::dot::dot;
+
+/// The length of a packed triangle of the given dimension: d (d + 1) / 2.
+pub(crate) fn packed_length(dimension: usize) -> usize {
+    dimension * (dimension + 1) / 2
+}
+
+/// Column `j` of an upper triangle packed by columns, that is entries (0, j) to (j, j).
+pub(crate) fn column(packed: &[f64], j: usize) -> &[f64] {
+    let start = packed_length(j);
+    &packed[start..=start + j]
+}
+
+/// The product of a symmetric matrix, given by its packed upper triangle, with a vector.
+pub(crate) fn multiply(packed: &[f64], x: &[f64]) -> Vec<f64> {
+    let mut y = vec![0.0; x.len()];
+    for j in 0..x.len() {
+        let column = column(packed, j);
+        y[j] += dot(column, &x[..=j]);
+        for i in 0..j {
+            y[i] += column[i] * x[j];
+        }
+    }
+    y
+}
+
+/// The factor L of a positive definite matrix: L L' = A + lambda I.
+///
+/// Row `i` of L lies where column `i` of the upper triangle of A lay.
+#[derive(Debug, Clone)]
+pub(crate) struct Cholesky {
+    packed: Vec<f64>,
+    dimension: usize,
+}
+
+impl Cholesky {
+    /// Factors A + lambda I, row by row (Golub and Van Loan, "Matrix Computations", 4th edition,
+    /// section 4.2); `None` if it is not positive definite.
+    pub(crate) fn new(packed: &[f64], lambda: f64, dimension: usize) -> Option<Self> {
+        let mut factor = packed.to_vec();
+        for i in 0..dimension {
+            let start = packed_length(i);
+            for j in 0..i {
+                let (above, row) = factor.split_at_mut(start);
+                let other = column(above, j);
+                row[j] = (row[j] - dot(&row[..j], &other[..j])) / other[j];
+            }
+            let row = &mut factor[start..=start + i];
+            let pivot = row[i] + lambda - dot(&row[..i], &row[..i]);
+            // False for NaN, too.
+            if !(pivot > 0.0 && pivot.is_finite()) {
+                return None;
+            }
+            row[i] = pivot.sqrt();
+        }
+        Some(Self {
+            packed: factor,
+            dimension,
+        })
+    }
+
+    /// Solves L z = x in place of x.
+    pub(crate) fn solve_lower(&self, x: &mut [f64]) {
+        for i in 0..self.dimension {
+            let row = column(&self.packed, i);
+            x[i] = (x[i] - dot(&row[..i], &x[..i])) / row[i];
+        }
+    }
+
+    /// Solves L L' y = x in place of x.
+    pub(crate) fn solve(&self, x: &mut [f64]) {
+        self.solve_lower(x);
+        for i in (0..self.dimension).rev() {
+            let row = column(&self.packed, i);
+            let value = x[i] / row[i];
+            x[i] = value;
+            for (x, l) in x[..i].iter_mut().zip(row) {
+                *x -= l * value;
+            }
+        }
+    }
+
+    /// x' (A + lambda I)^-1 x, from the squared length of L^-1 x.
+    pub(crate) fn quadratic(&self, x: &[f32]) -> f64 {
+        let mut z: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+        self.solve_lower(&mut z);
+        dot(&z, &z)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sums(rows: &[Vec<f64>], dimension: usize) -> Vec<f64> {
+        let mut packed = vec![0.0; packed_length(dimension)];
+        for row in rows {
+            for j in 0..dimension {
+                for i in 0..=j {
+                    packed[packed_length(j) + i] += row[i] * row[j];
+                }
+            }
+        }
+        packed
+    }
+
+    #[test]
+    fn a_small_system_worked_by_hand() {
+        // A = [[4, 2], [2, 2]], lambda 1: [[5, 2], [2, 3]] y = [1, 8] has y = [-13/11, 38/11].
+        let factor = Cholesky::new(&[4.0, 2.0, 2.0], 1.0, 2).unwrap();
+        let mut y = [1.0, 8.0];
+        factor.solve(&mut y);
+        assert!((y[0] + 13.0 / 11.0).abs() < 1e-14 && (y[1] - 38.0 / 11.0).abs() < 1e-14);
+        // x' A^-1 x with x = [1, 0] is 3/11.
+        assert!((factor.quadratic(&[1.0, 0.0]) - 3.0 / 11.0).abs() < 1e-14);
+    }
+
+    #[test]
+    fn what_is_not_positive_definite_has_no_factor() {
+        assert!(Cholesky::new(&[-4.0], 1.0, 1).is_none());
+        assert!(Cholesky::new(&[f64::NAN], 1.0, 1).is_none());
+        assert!(Cholesky::new(&[f64::INFINITY], 1.0, 1).is_none());
+        assert!(Cholesky::new(&[1.0, 5.0, 1.0], 0.5, 2).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn solving_undoes_multiplying(
+            rows in prop::collection::vec(prop::collection::vec(-1.0_f64..1.0, 7), 0..30),
+            x in prop::collection::vec(-1.0_f64..1.0, 7),
+            lambda in 0.1_f64..10.0,
+        ) {
+            let packed = sums(&rows, 7);
+            let factor = Cholesky::new(&packed, lambda, 7).unwrap();
+            let mut y = multiply(&packed, &x);
+            for (y, x) in y.iter_mut().zip(&x) {
+                *y += lambda * x;
+            }
+            factor.solve(&mut y);
+            for (y, x) in y.iter().zip(&x) {
+                prop_assert!((y - x).abs() < 1e-10, "{y} {x}");
+            }
+        }
+    }
+}
