@@ -1,0 +1,261 @@
+use crate::policies::{epsilon_greedy, fixed, lin_ts, lin_ucb, softmax, square_cb, uniform};
+use crate::ridge::Ridge;
+use crate::{Distribution, DrawKey, Features, PolicyError, PolicySpec, RewardState, Rule, floor};
+
+/// A policy, ready to decide: immutable, and with all systems solved.
+///
+/// Probabilities follow from the policy's spec, the state it was built from, the context, the
+/// eligible arms and (for Thompson sampling) the key, and from nothing else.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    spec: PolicySpec,
+    version: u64,
+    learned: u64,
+    ridge: Ridge,
+}
+
+/// A decision: what every arm's probability was, and which was drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// The probability of each eligible arm.
+    pub distribution: Distribution,
+    /// The index of the drawn one.
+    pub chosen: usize,
+    /// The policy could not score the arms, and all had the same probability. Nothing should be
+    /// learned about the policy from such a decision, but its probabilities are true ones.
+    pub degraded: bool,
+}
+
+impl Policy {
+    /// Solves the ridge systems of a state: about d^3 / 6 multiply-adds for each arm.
+    ///
+    /// # Errors
+    /// If the sums of an arm are not those of any set of events.
+    pub fn build(
+        spec: &PolicySpec,
+        state: &RewardState,
+        version: u64,
+    ) -> Result<Self, PolicyError> {
+        let widths = matches!(spec.rule, Rule::LinUcb { .. } | Rule::LinTs { .. });
+        Ok(Self {
+            spec: spec.clone(),
+            version,
+            learned: state.total(),
+            ridge: Ridge::fit(state, spec.lambda, widths)?,
+        })
+    }
+
+    /// The version given when it was built.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// What the policy does.
+    pub fn spec(&self) -> &PolicySpec {
+        &self.spec
+    }
+
+    /// The number of rewards the policy has learned from.
+    pub fn learned(&self) -> u64 {
+        self.learned
+    }
+
+    /// The reward expected of an arm in a context; near [0, 1], but not confined to it.
+    ///
+    /// # Errors
+    /// If the context has another dimension.
+    pub fn prediction(&self, features: &Features, arm: &str) -> Result<f64, PolicyError> {
+        self.check(features)?;
+        Ok(self.ridge.prediction(arm, features.as_slice()))
+    }
+
+    /// The probability of every given arm, in the order given.
+    ///
+    /// Each is at least the floor (or 1/K for K arms, if that is less); for a live policy, all are
+    /// positive, those of unknown arms too. Permuting the arms permutes the probabilities, up to
+    /// rounding.
+    ///
+    /// # Errors
+    /// If there is no arm, one stands twice, the context has another dimension, a score is not
+    /// finite, or the policy is one of weights and no arm has one.
+    pub fn distribution(
+        &self,
+        features: &Features,
+        arms: &[&str],
+        key: DrawKey,
+    ) -> Result<Distribution, PolicyError> {
+        check_arms(arms)?;
+        self.check(features)?;
+        let mut probabilities = self.scores(features, arms)?;
+        self.weigh(&mut probabilities, features, arms, key)?;
+        floor::mix(&mut probabilities, self.spec.floor);
+        Ok(Distribution::new(probabilities)?)
+    }
+
+    /// Computes the probabilities and draws one arm.
+    ///
+    /// Where the arms cannot be weighed (a score is not finite, no arm has a weight), the choice is
+    /// uniform over them and marked as degraded: serving goes on.
+    ///
+    /// # Errors
+    /// If there is no arm, one stands twice, or the context has another dimension.
+    pub fn decide(
+        &self,
+        features: &Features,
+        arms: &[&str],
+        key: DrawKey,
+    ) -> Result<Choice, PolicyError> {
+        let (distribution, degraded) = match self.distribution(features, arms, key) {
+            Ok(distribution) => (distribution, false),
+            Err(error) if error.degrades() => (Distribution::uniform(arms.len())?, true),
+            Err(error) => return Err(error),
+        };
+        Ok(Choice {
+            chosen: distribution.sample(key),
+            distribution,
+            degraded,
+        })
+    }
+
+    /// Predicted rewards, where the rule needs them.
+    fn scores(&self, features: &Features, arms: &[&str]) -> Result<Vec<f64>, PolicyError> {
+        if !self.spec.rule.learns() {
+            return Ok(vec![0.0; arms.len()]);
+        }
+        let mut scores = Vec::with_capacity(arms.len());
+        for arm in arms {
+            let score = self.ridge.prediction(arm, features.as_slice());
+            scores.push(finite(arm, score)?);
+        }
+        Ok(scores)
+    }
+
+    /// From scores to probabilities, in place.
+    fn weigh(
+        &self,
+        scores: &mut [f64],
+        features: &Features,
+        arms: &[&str],
+        key: DrawKey,
+    ) -> Result<(), PolicyError> {
+        match &self.spec.rule {
+            Rule::Uniform => uniform::probabilities(scores),
+            Rule::Fixed { weights } => {
+                if !fixed::probabilities(scores, arms, weights) {
+                    return Err(PolicyError::NoWeight);
+                }
+            }
+            Rule::EpsilonGreedy { epsilon } => epsilon_greedy::probabilities(scores, *epsilon),
+            Rule::Softmax { temperature } => softmax::probabilities(scores, *temperature),
+            Rule::LinUcb { alpha } => {
+                let widths = self.widths(features, arms)?;
+                lin_ucb::probabilities(scores, widths.into_iter(), *alpha);
+            }
+            Rule::LinTs { scale, draws } => {
+                let widths = self.widths(features, arms)?;
+                lin_ts::probabilities(scores, &widths, arms, *scale, *draws, key);
+            }
+            Rule::SquareCb { gamma } => {
+                let gamma = square_cb::gamma(*gamma, arms.len(), self.learned);
+                square_cb::probabilities(scores, gamma);
+            }
+        }
+        Ok(())
+    }
+
+    fn widths(&self, features: &Features, arms: &[&str]) -> Result<Vec<f64>, PolicyError> {
+        arms.iter()
+            .map(|arm| finite(arm, self.ridge.width(arm, features.as_slice())))
+            .collect()
+    }
+
+    fn check(&self, features: &Features) -> Result<(), PolicyError> {
+        let (expected, actual) = (self.ridge.dimension(), features.dimension());
+        if expected == actual {
+            Ok(())
+        } else {
+            Err(PolicyError::Dimension { expected, actual })
+        }
+    }
+}
+
+fn finite(arm: &str, score: f64) -> Result<f64, PolicyError> {
+    if score.is_finite() {
+        return Ok(score);
+    }
+    Err(PolicyError::Score {
+        arm: arm.to_owned(),
+        score,
+    })
+}
+
+fn check_arms(arms: &[&str]) -> Result<(), PolicyError> {
+    if arms.is_empty() {
+        return Err(PolicyError::NoArms);
+    }
+    for (index, arm) in arms.iter().enumerate() {
+        if arms[..index].contains(arm) {
+            return Err(PolicyError::RepeatedArm((*arm).to_owned()));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FeatureSchema;
+
+    const KEY: DrawKey = DrawKey {
+        seed: 1,
+        decision: 1,
+    };
+
+    #[test]
+    fn scores_that_are_not_finite_degrade_to_uniform() {
+        // No checked constructor lets such a context through; a policy survives it all the same.
+        let schema = FeatureSchema::default();
+        let mut state = RewardState::new(&schema);
+        let ones = Features::from_logged(vec![1.0; 64], &schema).unwrap();
+        state.update("a", &ones, 1.0).unwrap();
+        for bad in [f32::NAN, f32::INFINITY] {
+            let features = Features(vec![bad; 64]);
+            for spec in ["epsilon-greedy", "softmax", "linucb", "lints", "squarecb"] {
+                let policy = Policy::build(&spec.parse().unwrap(), &state, 1).unwrap();
+                let choice = policy.decide(&features, &["a", "b"], KEY).unwrap();
+                assert!(choice.degraded, "{spec}");
+                assert_eq!(choice.distribution.probabilities(), [0.5, 0.5]);
+                let refused = policy.distribution(&features, &["a", "b"], KEY);
+                assert!(matches!(refused, Err(PolicyError::Score { .. })));
+            }
+        }
+    }
+
+    #[test]
+    fn weights_that_no_arm_has_degrade_to_uniform() {
+        let schema = FeatureSchema::default();
+        let features = Features::from_logged(vec![0.0; 64], &schema).unwrap();
+        let spec = "always:gone".parse().unwrap();
+        let policy = Policy::build(&spec, &RewardState::new(&schema), 1).unwrap();
+        let refused = policy.distribution(&features, &["a", "b"], KEY);
+        assert_eq!(refused, Err(PolicyError::NoWeight));
+        assert!(policy.decide(&features, &["a", "b"], KEY).unwrap().degraded);
+    }
+
+    #[test]
+    fn lists_of_arms_are_checked() {
+        let schema = FeatureSchema::default();
+        let features = Features::from_logged(vec![0.0; 64], &schema).unwrap();
+        let state = RewardState::new(&schema);
+        let policy = Policy::build(&"squarecb".parse().unwrap(), &state, 1).unwrap();
+        assert_eq!(policy.decide(&features, &[], KEY), Err(PolicyError::NoArms));
+        let twice = Err(PolicyError::RepeatedArm("a".to_owned()));
+        assert_eq!(policy.decide(&features, &["a", "b", "a"], KEY), twice);
+        let short = Features(vec![0.0; 3]);
+        let wrong = PolicyError::Dimension {
+            expected: 64,
+            actual: 3,
+        };
+        assert_eq!(policy.decide(&short, &["a"], KEY), Err(wrong));
+    }
+}

@@ -1,0 +1,128 @@
+use serde::{Deserialize, Serialize};
+
+use crate::SpecError;
+
+/// Which policy, with which parameters: read from and written as one line of text.
+///
+/// The text is the policy's name, a colon, and `key=value` pairs in any order; a key left out has
+/// its default. Written out, every key stands in a fixed order, so that equal policies are equal
+/// texts.
+///
+/// | text | keys of its own and their defaults |
+/// |---|---|
+/// | `uniform` | none |
+/// | `fixed:ngram=0.7,file=0.3` | a weight per arm; `floor=0` |
+/// | `always:ngram` | the arm; `floor=0` |
+/// | `epsilon-greedy` | `epsilon=0.1` |
+/// | `softmax` | `temperature=0.1` |
+/// | `linucb` | `alpha=1` |
+/// | `lints` | `scale=0.3`, `draws=64` |
+/// | `squarecb` | `gamma=1` |
+///
+/// The last five learn, and have `floor=0.05` and `lambda=1` besides: the least probability of any
+/// arm, and the strength of the ridge. The arms of `fixed` and `always` are meant by name, in all
+/// their versions, or by a full id such as `ngram@2`.
+///
+/// ```
+/// use echo_policy::PolicySpec;
+///
+/// let spec: PolicySpec = "squarecb:floor=0.02".parse()?;
+/// assert_eq!(spec.to_string(), "squarecb:gamma=1,floor=0.02,lambda=1");
+/// # Ok::<(), echo_policy::SpecError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PolicySpec {
+    pub(crate) rule: Rule,
+    pub(crate) floor: f64,
+    pub(crate) lambda: f64,
+}
+
+/// How scores become probabilities.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rule {
+    /// All arms alike.
+    Uniform,
+    /// By given weights; `always` is one weight.
+    Fixed {
+        /// Patterns of arms and their weights, sorted, each pattern once.
+        weights: Vec<(String, f64)>,
+    },
+    /// The best arm, and sometimes any.
+    EpsilonGreedy {
+        /// How often any arm, in [0, 1].
+        epsilon: f64,
+    },
+    /// The better, the likelier.
+    Softmax {
+        /// The difference of rewards that makes a factor of e.
+        temperature: f64,
+    },
+    /// The best arm in the best of plausible cases.
+    LinUcb {
+        /// Widths added to the score.
+        alpha: f64,
+    },
+    /// As often as it would be best, for all that is known.
+    LinTs {
+        /// The deviation of the posterior, in widths.
+        scale: f64,
+        /// Draws from the posterior.
+        draws: u32,
+    },
+    /// Inverse gap weighting.
+    SquareCb {
+        /// The constant of the schedule gamma = c sqrt(K (1 + n)).
+        gamma: f64,
+    },
+}
+
+impl PolicySpec {
+    /// How scores become probabilities.
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// The least probability of any arm, in [0, 1].
+    pub fn floor(&self) -> f64 {
+        self.floor
+    }
+
+    /// The strength of the ridge.
+    pub fn lambda(&self) -> f64 {
+        self.lambda
+    }
+
+    /// Whether the policy may decide about live traffic.
+    ///
+    /// A log of decisions in which an arm had no chance says nothing about that arm: without a
+    /// floor, a policy can be evaluated on a log, but must not write one. Uniform needs none.
+    ///
+    /// # Errors
+    /// If the floor is 0.
+    pub fn check_live(&self) -> Result<(), SpecError> {
+        if self.floor > 0.0 || self.rule == Rule::Uniform {
+            Ok(())
+        } else {
+            Err(SpecError::NoFloor(self.to_string()))
+        }
+    }
+}
+
+impl Default for PolicySpec {
+    /// `SquareCB`.
+    fn default() -> Self {
+        Self {
+            rule: Rule::SquareCb { gamma: 1.0 },
+            floor: 0.05,
+            lambda: 1.0,
+        }
+    }
+}
+
+impl Rule {
+    /// Whether the probabilities depend on what was learned.
+    pub fn learns(&self) -> bool {
+        !matches!(self, Self::Uniform | Self::Fixed { .. })
+    }
+}

@@ -1,0 +1,379 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{PolicySpec, Rule, SpecError};
+
+/// The names of all policies.
+pub(crate) const POLICIES: &str =
+    "uniform, fixed, always, epsilon-greedy, softmax, linucb, lints, squarecb";
+
+impl FromStr for PolicySpec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let (name, rest) = text.trim().split_once(':').unwrap_or((text.trim(), ""));
+        match name {
+            "uniform" => {
+                Keys::read("uniform", rest)?.finish("none")?;
+                Ok(without_learning(Rule::Uniform, 0.0))
+            }
+            "fixed" => fixed(rest),
+            "always" => always(rest),
+            "epsilon-greedy" => {
+                learning("epsilon-greedy", rest, "epsilon, floor, lambda", |keys| {
+                    let epsilon = keys.number("epsilon", 0.1, &UNIT)?;
+                    Ok(Rule::EpsilonGreedy { epsilon })
+                })
+            }
+            "softmax" => learning("softmax", rest, "temperature, floor, lambda", |keys| {
+                let temperature = keys.number("temperature", 0.1, &POSITIVE)?;
+                Ok(Rule::Softmax { temperature })
+            }),
+            "linucb" => learning("linucb", rest, "alpha, floor, lambda", |keys| {
+                let alpha = keys.number("alpha", 1.0, &FACTOR)?;
+                Ok(Rule::LinUcb { alpha })
+            }),
+            "lints" => learning("lints", rest, "scale, draws, floor, lambda", |keys| {
+                let scale = keys.number("scale", 0.3, &FACTOR)?;
+                let draws = keys.whole("draws", 64)?;
+                Ok(Rule::LinTs { scale, draws })
+            }),
+            "squarecb" => learning("squarecb", rest, "gamma, floor, lambda", |keys| {
+                let gamma = keys.number("gamma", 1.0, &POSITIVE)?;
+                Ok(Rule::SquareCb { gamma })
+            }),
+            _ => Err(SpecError::UnknownPolicy(name.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for PolicySpec {
+    type Error = SpecError;
+
+    fn try_from(text: String) -> Result<Self, SpecError> {
+        text.parse()
+    }
+}
+
+impl From<PolicySpec> for String {
+    fn from(spec: PolicySpec) -> Self {
+        spec.to_string()
+    }
+}
+
+impl fmt::Display for PolicySpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.rule {
+            Rule::Uniform => return write!(f, "uniform"),
+            Rule::Fixed { weights } => {
+                fmt_weights(weights, f)?;
+                return write!(f, ",floor={}", self.floor);
+            }
+            Rule::EpsilonGreedy { epsilon } => write!(f, "epsilon-greedy:epsilon={epsilon}")?,
+            Rule::Softmax { temperature } => write!(f, "softmax:temperature={temperature}")?,
+            Rule::LinUcb { alpha } => write!(f, "linucb:alpha={alpha}")?,
+            Rule::LinTs { scale, draws } => write!(f, "lints:scale={scale},draws={draws}")?,
+            Rule::SquareCb { gamma } => write!(f, "squarecb:gamma={gamma}")?,
+        }
+        write!(f, ",floor={},lambda={}", self.floor, self.lambda)
+    }
+}
+
+fn fmt_weights(weights: &[(String, f64)], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if let [(arm, _)] = weights {
+        return write!(f, "always:{arm}");
+    }
+    write!(f, "fixed")?;
+    for (index, (arm, weight)) in weights.iter().enumerate() {
+        let separator = if index == 0 { ':' } else { ',' };
+        write!(f, "{separator}{arm}={weight}")?;
+    }
+    Ok(())
+}
+
+/// A learning policy: its own keys by `rule`, then those that all of them have.
+fn learning(
+    policy: &'static str,
+    rest: &str,
+    known: &'static str,
+    rule: impl FnOnce(&mut Keys) -> Result<Rule, SpecError>,
+) -> Result<PolicySpec, SpecError> {
+    let defaults = PolicySpec::default();
+    let mut keys = Keys::read(policy, rest)?;
+    let rule = rule(&mut keys)?;
+    let floor = keys.number("floor", defaults.floor, &UNIT)?;
+    let lambda = keys.number("lambda", defaults.lambda, &POSITIVE)?;
+    keys.finish(known)?;
+    Ok(PolicySpec {
+        rule,
+        floor,
+        lambda,
+    })
+}
+
+/// Every key but `floor` is an arm.
+fn fixed(rest: &str) -> Result<PolicySpec, SpecError> {
+    let mut keys = Keys::read("fixed", rest)?;
+    let floor = keys.number("floor", 0.0, &UNIT)?;
+    let mut weights = Vec::new();
+    for (arm, value) in keys.pairs {
+        let weight = number(&arm, &value, &WEIGHT)?;
+        if weight > 0.0 {
+            weights.push((arm, weight));
+        }
+    }
+    match weights.as_mut_slice() {
+        [] => return Err(SpecError::NoArm("fixed")),
+        // A single weight is `always`, whatever its size.
+        [(_, only)] => *only = 1.0,
+        _ => {}
+    }
+    Ok(without_learning(Rule::Fixed { weights }, floor))
+}
+
+fn always(rest: &str) -> Result<PolicySpec, SpecError> {
+    let (arm, rest) = rest.split_once(',').unwrap_or((rest, ""));
+    let arm = arm.trim();
+    if arm.is_empty() || arm.contains('=') {
+        return Err(SpecError::NoArm("always"));
+    }
+    let mut keys = Keys::read("always", rest)?;
+    let floor = keys.number("floor", 0.0, &UNIT)?;
+    keys.finish("an arm and floor")?;
+    let weights = vec![(arm.to_owned(), 1.0)];
+    Ok(without_learning(Rule::Fixed { weights }, floor))
+}
+
+fn without_learning(rule: Rule, floor: f64) -> PolicySpec {
+    PolicySpec {
+        rule,
+        floor,
+        lambda: PolicySpec::default().lambda,
+    }
+}
+
+/// The `key=value` pairs of a spec that nobody has asked for yet.
+struct Keys {
+    policy: &'static str,
+    pairs: BTreeMap<String, String>,
+}
+
+impl Keys {
+    fn read(policy: &'static str, text: &str) -> Result<Self, SpecError> {
+        let mut pairs = BTreeMap::new();
+        for part in text.split(',').filter(|_| !text.trim().is_empty()) {
+            let (key, value) = part
+                .split_once('=')
+                .filter(|(key, _)| !key.trim().is_empty())
+                .ok_or_else(|| SpecError::NotKeyValue(part.to_owned()))?;
+            let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
+            if pairs.insert(key.clone(), value).is_some() {
+                return Err(SpecError::Repeated(key));
+            }
+        }
+        Ok(Self { policy, pairs })
+    }
+
+    fn number(&mut self, key: &str, default: f64, range: &Range) -> Result<f64, SpecError> {
+        match self.pairs.remove(key) {
+            Some(value) => number(key, &value, range),
+            None => Ok(default),
+        }
+    }
+
+    fn whole(&mut self, key: &str, default: u32) -> Result<u32, SpecError> {
+        let Some(value) = self.pairs.remove(key) else {
+            return Ok(default);
+        };
+        match value.parse() {
+            Ok(number) if (1..=DRAWS_MAX).contains(&number) => Ok(number),
+            _ => Err(SpecError::Value {
+                key: key.to_owned(),
+                value,
+                allowed: "a whole number in [1, 4096]",
+            }),
+        }
+    }
+
+    fn finish(self, known: &'static str) -> Result<(), SpecError> {
+        match self.pairs.into_keys().next() {
+            None => Ok(()),
+            Some(key) => Err(SpecError::UnknownKey {
+                policy: self.policy,
+                key,
+                known,
+            }),
+        }
+    }
+}
+
+fn number(key: &str, value: &str, range: &Range) -> Result<f64, SpecError> {
+    match value.parse::<f64>() {
+        // Adding zero makes -0 a 0, so that equal policies are equal texts.
+        Ok(number) if (range.low..=range.high).contains(&number) => Ok(number + 0.0),
+        _ => Err(SpecError::Value {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            allowed: range.text,
+        }),
+    }
+}
+
+struct Range {
+    low: f64,
+    high: f64,
+    text: &'static str,
+}
+
+const UNIT: Range = Range {
+    low: 0.0,
+    high: 1.0,
+    text: "a number in [0, 1]",
+};
+const FACTOR: Range = Range {
+    low: 0.0,
+    high: 1000.0,
+    text: "a number in [0, 1000]",
+};
+const POSITIVE: Range = Range {
+    low: 1e-6,
+    high: 1e6,
+    text: "a number in [0.000001, 1000000]",
+};
+const WEIGHT: Range = Range {
+    low: 0.0,
+    high: 1e6,
+    text: "a weight in [0, 1000000]",
+};
+const DRAWS_MAX: u32 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn texts_and_their_canonical_form() {
+        for (text, canonical) in [
+            ("uniform", "uniform"),
+            (
+                "fixed:ngram=0.7,file=0.3",
+                "fixed:file=0.3,ngram=0.7,floor=0",
+            ),
+            ("fixed: a=1 , b=0", "always:a,floor=0"),
+            ("always:qwen:1.5b@2", "always:qwen:1.5b@2,floor=0"),
+            ("always:a,floor=0.1", "always:a,floor=0.1"),
+            (
+                "epsilon-greedy",
+                "epsilon-greedy:epsilon=0.1,floor=0.05,lambda=1",
+            ),
+            (
+                "softmax:temperature=2",
+                "softmax:temperature=2,floor=0.05,lambda=1",
+            ),
+            ("linucb:lambda=0.5", "linucb:alpha=1,floor=0.05,lambda=0.5"),
+            (
+                "lints:draws=8,scale=1",
+                "lints:scale=1,draws=8,floor=0.05,lambda=1",
+            ),
+            (" squarecb:floor=-0 ", "squarecb:gamma=1,floor=0,lambda=1"),
+        ] {
+            let spec: PolicySpec = text.parse().unwrap();
+            assert_eq!(spec.to_string(), canonical);
+            assert_eq!(canonical.parse(), Ok(spec));
+        }
+        assert_eq!("squarecb".parse(), Ok(PolicySpec::default()));
+    }
+
+    #[test]
+    fn refusals_say_what_is_known() {
+        for (text, message) in [
+            ("", "unknown policy \"\"; known are uniform, fixed, always"),
+            (
+                "ucb",
+                "unknown policy \"ucb\"; known are uniform, fixed, always",
+            ),
+            (
+                "squarecb:mu=1",
+                "knows no key \"mu\"; it knows gamma, floor, lambda",
+            ),
+            (
+                "uniform:floor=0.1",
+                "policy uniform knows no key \"floor\"; it knows none",
+            ),
+            ("always:a,lambda=1", "it knows an arm and floor"),
+            ("always", "policy always names no arm"),
+            ("always:floor=0.1", "policy always names no arm"),
+            ("fixed", "policy fixed names no arm"),
+            ("fixed:a=0", "policy fixed names no arm"),
+            ("fixed:a=x", "a is \"x\", but must be a weight"),
+            ("fixed:a=-1", "a is \"-1\", but must be a weight"),
+            (
+                "lints:draws=0",
+                "draws is \"0\", but must be a whole number in [1, 4096]",
+            ),
+            ("lints:draws=1e3", "draws is \"1e3\""),
+            (
+                "softmax:temperature=0",
+                "temperature is \"0\", but must be a number in",
+            ),
+            ("squarecb:gamma=nan", "gamma is \"nan\""),
+            ("squarecb:gamma=inf", "gamma is \"inf\""),
+            (
+                "squarecb:floor=1.5",
+                "floor is \"1.5\", but must be a number in [0, 1]",
+            ),
+            ("squarecb:gamma=1,gamma=2", "\"gamma\" is given twice"),
+            ("squarecb:gamma", "\"gamma\" is not of the form key=value"),
+            ("squarecb:gamma=1,", "\"\" is not of the form key=value"),
+        ] {
+            let error = text.parse::<PolicySpec>().unwrap_err().to_string();
+            assert!(error.contains(message), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn live_traffic_needs_a_floor() {
+        for (text, live) in [
+            ("uniform", true),
+            ("squarecb", true),
+            ("fixed:a=1,b=1,floor=0.01", true),
+            ("fixed:a=1,b=1", false),
+            ("always:a", false),
+            ("squarecb:floor=0", false),
+        ] {
+            let spec: PolicySpec = text.parse().unwrap();
+            assert_eq!(spec.check_live().is_ok(), live, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_spec_is_a_string_in_json() {
+        let spec = PolicySpec::default();
+        let json = serde_json::to_string(&spec).unwrap();
+        assert_eq!(json, "\"squarecb:gamma=1,floor=0.05,lambda=1\"");
+        assert_eq!(serde_json::from_str::<PolicySpec>(&json).unwrap(), spec);
+        assert!(serde_json::from_str::<PolicySpec>("\"squarecb:x=1\"").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_parameters_come_back_from_the_text(
+            epsilon in 0.0_f64..=1.0,
+            floor in 0.0_f64..=1.0,
+            lambda in 1e-6_f64..=1e6,
+        ) {
+            let rule = Rule::EpsilonGreedy { epsilon };
+            let spec = PolicySpec { rule, floor, lambda };
+            prop_assert_eq!(spec.to_string().parse(), Ok(spec));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "(fixed:|always:|lints:)?\\PC{0,40}") {
+            if let Ok(spec) = text.parse::<PolicySpec>() {
+                prop_assert_eq!(spec.to_string().parse(), Ok(spec));
+            }
+        }
+    }
+}
