@@ -1,0 +1,301 @@
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use crate::arm_sums::ArmSums;
+use crate::bytes::{Reader, Writer};
+use crate::digest::sha256_hex;
+use crate::reward_state::Inheritance;
+use crate::triangle::packed_length;
+use crate::{
+    FeatureSchema, Features, PendingDecision, PolicySpec, RewardState, SnapshotError, StateError,
+};
+
+/// A [`Learner`](crate::Learner) at rest, with the policy that was published from it.
+///
+/// As bytes: eight bytes of magic, the format (u32), the length of the content (u64), the content,
+/// and the SHA-256 of all before. All numbers are little-endian; floats are kept bit for bit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// The format it was read from or will be written in; [`Snapshot::FORMAT`] for new ones.
+    pub format: u32,
+    /// The hash of the feature schema under which the state was learned.
+    pub schema_hash: String,
+    /// The policy published from this state.
+    pub spec: PolicySpec,
+    /// Its version.
+    pub version: u64,
+    /// The sequence number of the last log entry consumed.
+    pub through: u64,
+    /// What was learned.
+    pub state: RewardState,
+    /// The decisions that still wait for their reward, by ascending id.
+    pub pending: Vec<PendingDecision>,
+    /// How many may wait.
+    pub pending_max: usize,
+    /// How many had been dropped for want of room.
+    pub evicted: u64,
+}
+
+impl Snapshot {
+    /// The newest format, and the one written.
+    pub const FORMAT: u32 = 1;
+
+    /// The snapshot as bytes, always in format [`Snapshot::FORMAT`].
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let content = self.write();
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&Self::FORMAT.to_le_bytes());
+        bytes.extend_from_slice(&(content.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(&content);
+        let digest = Sha256::digest(&bytes);
+        bytes.extend_from_slice(&digest);
+        bytes
+    }
+
+    /// Reads a snapshot, trusting nothing in it.
+    ///
+    /// # Errors
+    /// If the bytes are cut, foreign, of a newer format, changed, or hold anything that no learner
+    /// could have written; see [`SnapshotError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let mut reader = Reader::new(content(bytes)?);
+        let snapshot = read(&mut reader)?;
+        if reader.is_empty() {
+            Ok(snapshot)
+        } else {
+            Err(SnapshotError::Malformed("content follows the end"))
+        }
+    }
+
+    /// Whether the snapshot can go on under this schema.
+    ///
+    /// # Errors
+    /// If it was made under another one.
+    pub fn check_schema(&self, schema: &FeatureSchema) -> Result<(), SnapshotError> {
+        same_schema(schema, &self.schema_hash)
+    }
+
+    /// The SHA-256 of the bytes, in hexadecimal, as a log names the snapshot.
+    pub fn sha256(bytes: &[u8]) -> String {
+        sha256_hex(bytes)
+    }
+
+    fn write(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        let schema = self.state.schema();
+        writer.u64(schema.dimension as u64);
+        writer.u64(u64::from(schema.version));
+        writer.text(&self.schema_hash);
+        writer.text(&self.spec.to_string());
+        writer.u64(self.version);
+        writer.u64(self.through);
+        writer.u64(self.pending_max as u64);
+        writer.u64(self.evicted);
+        writer.u64(self.state.sums().len() as u64);
+        for (arm, sums) in self.state.sums() {
+            write_sums(&mut writer, arm, sums);
+        }
+        writer.u64(self.state.lineage().len() as u64);
+        for (arm, Inheritance { from, widen }) in self.state.lineage() {
+            writer.text(arm);
+            writer.text(from);
+            writer.f64s(&[*widen]);
+        }
+        writer.u64(self.pending.len() as u64);
+        for decision in &self.pending {
+            write_pending(&mut writer, decision);
+        }
+        writer.0
+    }
+}
+
+fn write_sums(writer: &mut Writer, arm: &str, sums: &ArmSums) {
+    writer.text(arm);
+    writer.u64(sums.count);
+    writer.f64s(&[sums.reward, sums.reward_squared]);
+    writer.f64s(&sums.x);
+    writer.f64s(&sums.xr);
+    writer.f64s(&sums.xx);
+}
+
+fn write_pending(writer: &mut Writer, decision: &PendingDecision) {
+    writer.u128(decision.id);
+    writer.i64(decision.at_ms);
+    writer.text(&decision.arm);
+    writer.f32s(decision.features.as_slice());
+    writer.u8(u8::from(decision.reward.is_some()));
+    writer.f64s(&[decision.reward.unwrap_or(0.0)]);
+}
+
+/// The content between header and checksum.
+fn content(bytes: &[u8]) -> Result<&[u8], SnapshotError> {
+    let actual = bytes.len() as u64;
+    let prefix = bytes.len().min(MAGIC.len());
+    if bytes[..prefix] != MAGIC[..prefix] {
+        return Err(SnapshotError::Foreign);
+    }
+    let smallest = (HEADER + CHECKSUM) as u64;
+    let cut = |needed| SnapshotError::Truncated { needed, actual };
+    let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else {
+        return Err(cut(smallest));
+    };
+    let mut fields = Reader::new(&header[MAGIC.len()..]);
+    let (format, length) = (fields.u32()?, fields.u64()?);
+    if format > Snapshot::FORMAT {
+        let newest = Snapshot::FORMAT;
+        return Err(SnapshotError::Newer { format, newest });
+    }
+    if format == 0 {
+        return Err(SnapshotError::Foreign);
+    }
+    let declared = length.saturating_add(smallest);
+    if actual < declared {
+        return Err(cut(declared));
+    }
+    if actual > declared {
+        return Err(SnapshotError::Trailing { declared, actual });
+    }
+    let (content, checksum) = rest.split_at(rest.len() - CHECKSUM);
+    if Sha256::digest(&bytes[..bytes.len() - CHECKSUM])[..] != *checksum {
+        return Err(SnapshotError::Checksum);
+    }
+    Ok(content)
+}
+
+fn read(reader: &mut Reader<'_>) -> Result<Snapshot, SnapshotError> {
+    let schema = read_schema(reader)?;
+    let schema_hash = reader.text()?.to_owned();
+    same_schema(&schema, &schema_hash)?;
+    let spec = reader.text()?.parse()?;
+    let (version, through) = (reader.u64()?, reader.u64()?);
+    let pending_max = usize::try_from(reader.u64()?).unwrap_or(usize::MAX);
+    let evicted = reader.u64()?;
+    let state = read_state(reader, schema)?;
+    let pending = read_all_pending(reader, &schema, pending_max)?;
+    Ok(Snapshot {
+        format: Snapshot::FORMAT,
+        schema_hash,
+        spec,
+        version,
+        through,
+        state,
+        pending,
+        pending_max,
+        evicted,
+    })
+}
+
+fn read_schema(reader: &mut Reader<'_>) -> Result<FeatureSchema, SnapshotError> {
+    let dimension = reader.u64()?;
+    if dimension == 0 || dimension > FeatureSchema::DIMENSION_MAX as u64 {
+        return Err(SnapshotError::Dimension(dimension));
+    }
+    let version = u32::try_from(reader.u64()?)
+        .map_err(|_| SnapshotError::Malformed("the schema's version is out of range"))?;
+    Ok(FeatureSchema {
+        dimension: usize::try_from(dimension).expect("at most DIMENSION_MAX"),
+        version,
+    })
+}
+
+fn same_schema(schema: &FeatureSchema, actual: &str) -> Result<(), SnapshotError> {
+    let expected = schema.hash();
+    if expected == actual {
+        return Ok(());
+    }
+    let actual = actual.to_owned();
+    Err(SnapshotError::Schema { expected, actual })
+}
+
+fn read_state(
+    reader: &mut Reader<'_>,
+    schema: FeatureSchema,
+) -> Result<RewardState, SnapshotError> {
+    let mut arms = BTreeMap::new();
+    for _ in 0..reader.u64()? {
+        let arm = reader.text()?.to_owned();
+        let sums = read_sums(reader, schema.dimension)?;
+        if !sums.is_finite() {
+            return Err(SnapshotError::Number(format!("the sums of arm {arm}")));
+        }
+        if arms.insert(arm, sums).is_some() {
+            return Err(SnapshotError::Malformed("an arm stands twice"));
+        }
+    }
+    let mut lineage = BTreeMap::new();
+    for _ in 0..reader.u64()? {
+        let arm = reader.text()?.to_owned();
+        let (from, widen) = (reader.text()?.to_owned(), reader.f64()?);
+        if lineage.insert(arm, Inheritance { from, widen }).is_some() {
+            return Err(SnapshotError::Malformed("an arm inherits twice"));
+        }
+    }
+    RewardState::from_parts(schema, arms, &lineage).map_err(|error| match error {
+        StateError::Widen(widen) => SnapshotError::Number(format!("widening factor {widen}")),
+        StateError::InheritsItself(_) => SnapshotError::Malformed("an arm inherits from itself"),
+        _ => SnapshotError::Malformed("the sums of an arm without events"),
+    })
+}
+
+fn read_sums(reader: &mut Reader<'_>, dimension: usize) -> Result<ArmSums, SnapshotError> {
+    Ok(ArmSums {
+        count: reader.u64()?,
+        reward: reader.f64()?,
+        reward_squared: reader.f64()?,
+        x: reader.f64s(dimension)?,
+        xr: reader.f64s(dimension)?,
+        xx: reader.f64s(packed_length(dimension))?,
+    })
+}
+
+fn read_all_pending(
+    reader: &mut Reader<'_>,
+    schema: &FeatureSchema,
+    pending_max: usize,
+) -> Result<Vec<PendingDecision>, SnapshotError> {
+    let count = reader.u64()?;
+    if pending_max == 0 || count > pending_max as u64 {
+        return Err(SnapshotError::Malformed("more decisions wait than may"));
+    }
+    let mut all: Vec<PendingDecision> = Vec::new();
+    for _ in 0..count {
+        let decision = read_pending(reader, schema)?;
+        if all.last().is_some_and(|last| last.id >= decision.id) {
+            return Err(SnapshotError::Malformed("waiting decisions out of order"));
+        }
+        all.push(decision);
+    }
+    Ok(all)
+}
+
+fn read_pending(
+    reader: &mut Reader<'_>,
+    schema: &FeatureSchema,
+) -> Result<PendingDecision, SnapshotError> {
+    let (id, at_ms) = (reader.u128()?, reader.i64()?);
+    let arm = reader.text()?.to_owned();
+    let number = |what: &str| SnapshotError::Number(format!("{what} of decision {id:032x}"));
+    let features = Features::from_logged(reader.f32s(schema.dimension)?, schema)
+        .map_err(|_| number("a feature"))?;
+    let (has_reward, reward) = (reader.u8()?, reader.f64()?);
+    let reward = match has_reward {
+        0 => None,
+        1 => match RewardState::reward_on_grid(reward) {
+            Ok(rounded) if rounded.to_bits() == reward.to_bits() => Some(reward),
+            _ => return Err(number("the reward")),
+        },
+        _ => return Err(SnapshotError::Malformed("a flag is neither 0 nor 1")),
+    };
+    Ok(PendingDecision {
+        id,
+        at_ms,
+        arm,
+        features,
+        reward,
+    })
+}
+
+const MAGIC: [u8; 8] = *b"ECHOPOL\n";
+const HEADER: usize = 8 + 4 + 8;
+const CHECKSUM: usize = 32;
