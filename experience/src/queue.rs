@@ -1,0 +1,234 @@
+//! The bounded queue between those who append and the one thread that writes.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use crate::error::LogError;
+use crate::health::{Counts, Health};
+use crate::options::LogOptions;
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, LogError>>;
+
+/// An encoded record on its way to the disk.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) text: Vec<u8>,
+    pub(crate) reply: Reply<u64>,
+}
+
+/// Something the writer is asked to do, in turn with the lines.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Answer when every line before is durable.
+    Flush(Reply<u64>),
+    /// Seal every line before.
+    Seal(Reply<u64>),
+    /// Open a dead journal afresh.
+    Revive(Reply<u64>),
+    /// The sealing thread is done.
+    Sealed,
+    /// Stop, after sealing if so asked.
+    Close { seal: bool, reply: Reply<u64> },
+}
+
+/// What the writer is to do next.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Commit these, in this order.
+    Lines(Vec<Line>),
+    /// Do this.
+    Command(Command),
+    /// Nothing came before the deadline.
+    Idle,
+}
+
+#[derive(Debug)]
+enum Item {
+    Line(Line),
+    Command(Command),
+}
+
+/// The queue, with the log's health and counts under the same lock.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    ready: Condvar,
+    options: LogOptions,
+}
+
+#[derive(Debug)]
+struct State {
+    items: VecDeque<Item>,
+    records: usize,
+    bytes: usize,
+    health: Health,
+    /// Set once nobody takes from the queue any more.
+    end: Option<LogError>,
+    counts: Counts,
+}
+
+impl Queue {
+    /// An empty queue of a writable log.
+    pub(crate) fn new(options: LogOptions) -> Self {
+        let state = State {
+            items: VecDeque::new(),
+            records: 0,
+            bytes: 0,
+            health: Health::Writable,
+            end: None,
+            counts: Counts::default(),
+        };
+        Self { state: Mutex::new(state), ready: Condvar::new(), options }
+    }
+
+    /// Adds a line, or refuses it at once.
+    pub(crate) fn push(&self, line: Line) -> Result<(), LogError> {
+        let mut state = self.lock();
+        self.admit(&mut state, line.text.len())?;
+        state.records += 1;
+        state.bytes += line.text.len();
+        state.items.push_back(Item::Line(line));
+        drop(state);
+        self.ready.notify_one();
+        Ok(())
+    }
+
+    fn admit(&self, state: &mut State, bytes: usize) -> Result<(), LogError> {
+        if let Some(error) = &state.end {
+            state.counts.refused_dead += 1;
+            return Err(error.clone());
+        }
+        if let Health::Dead { reason } = &state.health {
+            state.counts.refused_dead += 1;
+            return Err(LogError::Dead { reason: reason.clone() });
+        }
+        let full = state.records >= self.options.queue_records
+            || state.bytes.saturating_add(bytes) > self.options.queue_bytes;
+        if full {
+            state.counts.refused_full += 1;
+            return Err(LogError::QueueFull { records: state.records, bytes: state.bytes });
+        }
+        Ok(())
+    }
+
+    /// Adds a command, or gives it back with the reason why nobody will see to it.
+    pub(crate) fn command(&self, command: Command) -> Result<(), LogError> {
+        let mut state = self.lock();
+        if let Some(error) = &state.end {
+            return Err(error.clone());
+        }
+        state.items.push_back(Item::Command(command));
+        drop(state);
+        self.ready.notify_one();
+        Ok(())
+    }
+
+    /// Waits for work until the deadline.
+    pub(crate) fn take(&self, deadline: Option<Instant>) -> Work {
+        let mut state = self.lock();
+        loop {
+            match state.items.pop_front() {
+                Some(Item::Command(command)) => return Work::Command(command),
+                Some(Item::Line(line)) => return Work::Lines(self.batch(&mut state, line)),
+                None => {}
+            }
+            state = match deadline {
+                None => self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Work::Idle;
+                    }
+                    self.ready.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// The lines that follow one another at the front, as many as one commit takes.
+    fn batch(&self, state: &mut State, first: Line) -> Vec<Line> {
+        let mut bytes = first.text.len();
+        let mut lines = vec![first];
+        while lines.len() < self.options.batch_records && bytes < self.options.batch_bytes {
+            match state.items.pop_front() {
+                Some(Item::Line(line)) => {
+                    bytes += line.text.len();
+                    lines.push(line);
+                }
+                Some(command) => {
+                    state.items.push_front(command);
+                    break;
+                }
+                None => break,
+            }
+        }
+        state.records -= lines.len();
+        state.bytes -= bytes;
+        lines
+    }
+
+    /// Declares the journal dead and answers everything that waits for it.
+    pub(crate) fn die(&self, reason: &str) {
+        let mut state = self.lock();
+        state.health = Health::Dead { reason: reason.to_owned() };
+        state.fail_waiting(&LogError::Dead { reason: reason.to_owned() });
+    }
+
+    /// Declares the journal writable again.
+    pub(crate) fn revive(&self) {
+        let mut state = self.lock();
+        state.health = Health::Writable;
+        state.counts.revivals += 1;
+    }
+
+    /// Nobody takes from the queue from now on; everything in it and to come is answered so.
+    pub(crate) fn end(&self, error: &LogError) {
+        let mut state = self.lock();
+        state.end = Some(error.clone());
+        state.fail_waiting(error);
+        state.items.clear();
+    }
+
+    /// The log's health.
+    pub(crate) fn health(&self) -> Health {
+        self.lock().health.clone()
+    }
+
+    /// The log's counts.
+    pub(crate) fn counts(&self) -> Counts {
+        self.lock().counts
+    }
+
+    /// Changes the counts.
+    pub(crate) fn count(&self, change: impl FnOnce(&mut Counts)) {
+        change(&mut self.lock().counts);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Answers waiting lines and flushes by the error; other commands stay.
+    fn fail_waiting(&mut self, error: &LogError) {
+        for item in std::mem::take(&mut self.items) {
+            match item {
+                Item::Line(line) => {
+                    self.counts.refused_dead += 1;
+                    // Nobody may be waiting any more.
+                    let _ = line.reply.send(Err(error.clone()));
+                }
+                Item::Command(Command::Flush(reply) | Command::Seal(reply)) => {
+                    let _ = reply.send(Err(error.clone()));
+                }
+                command @ Item::Command(_) => self.items.push_back(command),
+            }
+        }
+        (self.records, self.bytes) = (0, 0);
+    }
+}

@@ -1,0 +1,185 @@
+//! A record with its place in the log, its kind, and its line in the journal.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::schema::v1::Record;
+
+/// A record and its place in the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The sequence number: 1 for a log's first record, dense, never used twice.
+    pub seq: u64,
+    /// The record.
+    pub record: Record,
+}
+
+/// The kinds of record; each has its own files among the sealed segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// [`Record::Decision`]
+    Decision,
+    /// [`Record::Served`]
+    Served,
+    /// [`Record::Evidence`]
+    Evidence,
+    /// [`Record::Event`]
+    Event,
+    /// [`Record::PolicyPublished`]
+    PolicyPublished,
+    /// [`Record::ModelPublished`]
+    ModelPublished,
+    /// [`Record::ConfigurationChanged`]
+    ConfigurationChanged,
+}
+
+impl Kind {
+    /// Every kind, in the order of the files' names in a segment.
+    pub const ALL: [Self; 7] = [
+        Self::Decision,
+        Self::Served,
+        Self::Evidence,
+        Self::Event,
+        Self::PolicyPublished,
+        Self::ModelPublished,
+        Self::ConfigurationChanged,
+    ];
+
+    /// The name that files and counts carry.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Decision => "decisions",
+            Self::Served => "served",
+            Self::Evidence => "evidence",
+            Self::Event => "events",
+            Self::PolicyPublished => "policies",
+            Self::ModelPublished => "models",
+            Self::ConfigurationChanged => "configurations",
+        }
+    }
+
+    /// The tag of this kind's line in the journal.
+    fn tag(self) -> &'static str {
+        match self {
+            Self::Decision => "decision",
+            Self::Served => "served",
+            Self::Evidence => "evidence",
+            Self::Event => "event",
+            Self::PolicyPublished => "policy_published",
+            Self::ModelPublished => "model_published",
+            Self::ConfigurationChanged => "configuration_changed",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = UnknownKind;
+
+    fn from_str(name: &str) -> Result<Self, UnknownKind> {
+        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == name);
+        found.ok_or_else(|| UnknownKind(name.to_owned()))
+    }
+}
+
+/// A name that is none of the kinds'.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownKind(pub String);
+
+impl fmt::Display for UnknownKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unknown record kind {:?}", self.0)
+    }
+}
+
+impl std::error::Error for UnknownKind {}
+
+impl Record {
+    /// This record's kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Decision(_) => Kind::Decision,
+            Self::Served(_) => Kind::Served,
+            Self::Evidence(_) => Kind::Evidence,
+            Self::Event(_) => Kind::Event,
+            Self::PolicyPublished(_) => Kind::PolicyPublished,
+            Self::ModelPublished(_) => Kind::ModelPublished,
+            Self::ConfigurationChanged(_) => Kind::ConfigurationChanged,
+        }
+    }
+}
+
+/// Why a line of a sound batch gave no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LineFault {
+    /// A well-formed line of a kind that this program does not know.
+    UnknownKind(String),
+    /// Not a record at all.
+    Unreadable(String),
+}
+
+impl fmt::Display for LineFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownKind(tag) => write!(f, "unknown record kind {tag:?}"),
+            Self::Unreadable(reason) => write!(f, "unreadable record: {reason}"),
+        }
+    }
+}
+
+/// One line of JSON, without the line's end; JSON escapes any newline within.
+pub(crate) fn encode(record: &Record) -> Vec<u8> {
+    serde_json::to_vec(record).expect("records hold only strings, numbers, lists and options")
+}
+
+/// The record on a line.
+pub(crate) fn decode(line: &[u8]) -> Result<Record, LineFault> {
+    serde_json::from_slice(line).map_err(|error| fault(line, &error))
+}
+
+fn fault(line: &[u8], error: &serde_json::Error) -> LineFault {
+    let tagged: Result<std::collections::BTreeMap<String, serde::de::IgnoredAny>, _> =
+        serde_json::from_slice(line);
+    match tagged.ok().and_then(|map| map.into_keys().next()) {
+        Some(tag) if Kind::ALL.into_iter().all(|kind| kind.tag() != tag) => {
+            LineFault::UnknownKind(tag)
+        }
+        // The category and place only: serde's message may quote the logged text.
+        _ => LineFault::Unreadable(format!("{:?} error at byte {}", error.classify(), error.column())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn kinds_are_found_by_their_names() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.as_str().parse::<Kind>().unwrap(), kind);
+        }
+        assert_eq!("rewards".parse::<Kind>(), Err(UnknownKind("rewards".to_owned())));
+    }
+
+    #[test]
+    fn faulty_lines_are_told_apart() {
+        let check = |line: &str, expected: fn(&LineFault) -> bool| {
+            let fault = decode(line.as_bytes()).unwrap_err();
+            assert!(expected(&fault), "{line}: {fault:?}");
+        };
+        check(r#"{"reward":{"value":1}}"#, |f| *f == LineFault::UnknownKind("reward".to_owned()));
+        check(r#"{"served":{"decision":"secret"}}"#, |f| !f.to_string().contains("secret"));
+        check(r#"{"served":"#, |f| matches!(f, LineFault::Unreadable(_)));
+        check("", |f| matches!(f, LineFault::Unreadable(_)));
+        check("[1]", |f| matches!(f, LineFault::Unreadable(_)));
+    }
+}

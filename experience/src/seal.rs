@@ -1,0 +1,78 @@
+//! Sealing: the oldest batches of the journal become a segment.
+
+use std::path::Path;
+
+use crate::batch::Batch;
+use crate::error::LogError;
+use crate::journal::{JOURNAL_FILE, Journal, Quarantined};
+use crate::options::{LogOptions, Step};
+use crate::record::Entry;
+use crate::segment::{SegmentFile, SegmentWriter};
+
+/// A segment whose files are in place, but which no manifest names yet.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    /// The last sequence number in it.
+    pub(crate) through: u64,
+    /// Its files.
+    pub(crate) files: Vec<SegmentFile>,
+    /// What could not become columns.
+    pub(crate) aside: Vec<Quarantined>,
+}
+
+/// Writes the next segment, from `from` and through `through` at most; `None` if there is nothing.
+pub(crate) fn seal(
+    directory: &Path,
+    options: &LogOptions,
+    from: u64,
+    through: u64,
+) -> Result<Option<Sealed>, LogError> {
+    let path = directory.join(JOURNAL_FILE);
+    options.reach(Step::Segment).map_err(|error| LogError::io("write a segment in", directory, &error))?;
+    let failed = |error: rusqlite::Error| LogError::journal(&path, &error);
+    let journal = Journal::open_read_only(&path).map_err(|fault| fault.into_error(&path))?;
+    let mut segment = SegmentWriter::new(directory, from);
+    let (mut next, mut records, mut aside) = (from, 0, Vec::new());
+    while records < options.seal_records {
+        let Some(batch) = journal.batch_from(next).map_err(failed)? else { break };
+        if batch.first_seq > through {
+            break;
+        }
+        add(&batch, &mut segment, &mut aside)?;
+        records += batch.count;
+        next = batch.end();
+    }
+    if next == from {
+        return Ok(None);
+    }
+    let files = segment.finish(next - 1)?;
+    Ok(Some(Sealed { through: next - 1, files, aside }))
+}
+
+fn add(
+    batch: &Batch,
+    segment: &mut SegmentWriter,
+    aside: &mut Vec<Quarantined>,
+) -> Result<(), LogError> {
+    if let Err(fault) = batch.verify() {
+        aside.push(Quarantined {
+            first_seq: batch.first_seq,
+            last_seq: batch.end() - 1,
+            reason: format!("{fault:?}"),
+            payload: Some(batch.payload.clone()),
+        });
+        return Ok(());
+    }
+    for ((seq, line), (_, record)) in batch.lines().zip(batch.records_from(batch.first_seq)) {
+        match record {
+            Ok(record) => segment.push(Entry { seq, record }, line.len())?,
+            Err(fault) => aside.push(Quarantined {
+                first_seq: seq,
+                last_seq: seq,
+                reason: fault.to_string(),
+                payload: Some(line.to_vec()),
+            }),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! The experience log, driven through its public interface.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod bad_input;
+mod damage;
+mod faults;
+mod following;
+mod golden;
+mod generate;
+mod kill;
+mod properties;
+mod samples;
