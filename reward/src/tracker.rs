@@ -151,6 +151,12 @@ impl UserTracker {
             .collect()
     }
 
+    /// Closes a proposal without news.
+    pub fn forget(&mut self, decision: u128, choice: u32) {
+        self.open
+            .retain(|p| (p.decision, p.choice) != (decision, choice));
+    }
+
     /// Settles everything, whatever the time.
     pub fn close(&mut self) -> Vec<Change> {
         let open = std::mem::take(&mut self.open);

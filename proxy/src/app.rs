@@ -1,0 +1,122 @@
+//! The routes, and what is checked of every request.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::FutureExt as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+
+use crate::caller::{Identity, Peer};
+use crate::complete::complete;
+use crate::dialect::ApiError;
+use crate::events::event;
+use crate::ids::DecisionId;
+use crate::metrics::StatusLabel;
+use crate::pages;
+use crate::state::Echo;
+
+/// All routes of the data port.
+pub fn router(echo: Arc<Echo>) -> Router {
+    Router::new()
+        .route("/v1/completions", post(completions))
+        .route("/completions", post(completions))
+        .route("/v1/models", get(pages::models))
+        .route("/v1/models/{name}", get(pages::model))
+        .route("/v1/echo/events", post(events))
+        .route("/healthz", get(pages::healthz))
+        .route("/readyz", get(pages::readyz))
+        .route("/metrics", get(pages::metrics))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(unknown_path)
+        .layer(middleware::from_fn_with_state(Arc::clone(&echo), around))
+        .with_state(echo)
+}
+
+async fn completions(State(echo): State<Arc<Echo>>, request: Request) -> Result<Response, ApiError> {
+    let (identity, headers, body) = admit(&echo, request).await?;
+    complete(echo, identity, &headers, body).await
+}
+
+async fn events(State(echo): State<Arc<Echo>>, request: Request) -> Result<Response, ApiError> {
+    let (identity, _, body) = admit(&echo, request).await?;
+    event(&echo, &identity, &body).await
+}
+
+async fn unknown_path() -> ApiError {
+    ApiError::client(StatusCode::NOT_FOUND, "unknown_url", "There is nothing at this path: see the README for those that are.")
+}
+
+async fn wrong_method(method: Method) -> ApiError {
+    let message = format!("This path does not take {method}.");
+    ApiError::client(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+}
+
+/// Checks who asks and that the body is JSON of bounded size, and reads it in bounded time.
+async fn admit(echo: &Echo, request: Request) -> Result<(Identity, HeaderMap, Bytes), ApiError> {
+    let live = echo.live.load_full();
+    let (parts, body) = request.into_parts();
+    let peer = parts.extensions.get::<Peer>().copied();
+    let identity = Identity::of(&parts.headers, peer, &live.config.keys)?;
+    check_media_type(&parts.headers)?;
+    let limits = &live.config.server;
+    let reading = read(body, limits.body_bytes, parts.headers.get(header::CONTENT_LENGTH));
+    let body = tokio::time::timeout(Duration::from_millis(limits.body_ms), reading)
+        .await
+        .map_err(|_| ApiError::client(StatusCode::REQUEST_TIMEOUT, "body_timeout", "The body came too slowly."))??;
+    Ok((identity, parts.headers, body))
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let unsupported = |message| ApiError::client(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message);
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = media_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(unsupported("Send `Content-Type: application/json`."));
+    }
+    match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+        None | Some(b"identity") => Ok(()),
+        Some(_) => Err(unsupported("Send the body without a content encoding.")),
+    }
+}
+
+async fn read(body: Body, limit: usize, announced: Option<&HeaderValue>) -> Result<Bytes, ApiError> {
+    let too_large = || {
+        let message = format!("The body is larger than {limit} bytes.");
+        ApiError::client(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    };
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > limit as u64) {
+        return Err(too_large());
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(_) => Err(ApiError::invalid(None, "The body broke off.")),
+    }
+}
+
+/// Catches panics, gives every answer a request id, and counts it.
+async fn around(State(echo): State<Arc<Echo>>, request: Request, next: Next) -> Response {
+    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|_| {
+        tracing::error!("a request panicked");
+        ApiError::internal().into_response()
+    });
+    let status = StatusLabel { status: response.status().as_u16() };
+    echo.metrics.requests.get_or_create(&status).inc();
+    let id = HeaderName::from_static("x-request-id");
+    if !response.headers().contains_key(&id)
+        && let Ok(value) = HeaderValue::from_str(&DecisionId::new().to_string())
+    {
+        response.headers_mut().insert(id, value);
+    }
+    response
+}

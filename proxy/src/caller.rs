@@ -1,0 +1,139 @@
+//! Who asks, from where, and with what.
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, header};
+
+use crate::auth::{Caller, Keys};
+use crate::dialect::ApiError;
+use crate::language;
+use crate::request::CompletionRequest;
+use crate::watch::UserKey;
+
+/// The address that a connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
+/// Everything that a request's headers and connection tell of its sender.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    caller: Caller,
+    peer: Option<IpAddr>,
+    named: Option<String>,
+    /// The kind of editor, from its user agent: one of a small set of words, or the agent's first word.
+    pub client: String,
+}
+
+impl Identity {
+    /// Reads the headers, and turns a caller without a valid key away where keys are asked for.
+    ///
+    /// # Errors
+    ///
+    /// 401 without a valid key, 400 for two different ones.
+    pub fn of(headers: &HeaderMap, peer: Option<Peer>, keys: &Keys) -> Result<Self, ApiError> {
+        let caller = keys.caller(text(headers, header::AUTHORIZATION.as_str()), text(headers, "x-api-key"))?;
+        Ok(Self {
+            caller,
+            peer: peer.map(|peer| peer.0),
+            named: text(headers, "x-echo-user").map(bounded),
+            client: client_kind(text(headers, header::USER_AGENT.as_str()).unwrap_or_default()),
+        })
+    }
+
+    /// The tenant of the caller's key.
+    pub fn tenant(&self) -> &str {
+        &self.caller.tenant
+    }
+
+    /// The user behind a request: as the header or the request names him, or else by his key, or else
+    /// by the address and the kind of editor.
+    pub fn user(&self, request: &CompletionRequest) -> UserKey {
+        let named = self.named.clone().or_else(|| request.user.as_deref().map(bounded));
+        let user = named.unwrap_or_else(|| match (&self.caller.name, self.peer) {
+            (name, _) if !name.is_empty() => name.clone(),
+            (_, Some(peer)) => format!("{peer}/{}", self.client),
+            (_, None) => self.client.clone(),
+        });
+        UserKey { tenant: self.caller.tenant.clone(), user }
+    }
+
+    /// Adds what headers say of file and language to a request whose body does not.
+    pub fn complete(&self, request: &mut CompletionRequest, headers: &HeaderMap) {
+        if let Some(file) = text(headers, "x-echo-file") {
+            request.file = Some(bounded(file));
+        }
+        if let Some(name) = text(headers, "x-echo-language") {
+            request.language = Some(bounded(name).to_lowercase());
+        }
+        language::by_file(request);
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// A name of bounded length: it is kept in memory and in the log.
+fn bounded(name: &str) -> String {
+    name.chars().take(NAME_CHARS).collect()
+}
+
+const NAME_CHARS: usize = 256;
+
+/// Characters of an unknown agent's name that are kept.
+const AGENT_CHARS: usize = 32;
+
+fn client_kind(agent: &str) -> String {
+    let known = [
+        ("tabby-agent", "tabby"),
+        ("llm-ls", "llm-ls"),
+        ("node-fetch", "continue"),
+        ("Zed", "zed"),
+        ("OpenAI/Python", "openai-python"),
+        ("curl", "curl"),
+    ];
+    if let Some((_, kind)) = known.iter().find(|(mark, _)| agent.contains(mark)) {
+        return (*kind).to_owned();
+    }
+    let word = agent.split(['/', ' ']).next().unwrap_or_default();
+    word.chars().filter(char::is_ascii_graphic).take(AGENT_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn identity(headers: &[(&'static str, &'static str)]) -> Identity {
+        let headers = headers.iter().map(|(name, value)| {
+            (axum::http::HeaderName::from_static(name), HeaderValue::from_static(value))
+        });
+        let peer = Some(Peer([127, 0, 0, 1].into()));
+        Identity::of(&headers.collect(), peer, &Keys::default()).unwrap()
+    }
+
+    #[test]
+    fn tells_users_apart_by_the_best_sign() {
+        let request = CompletionRequest { user: Some("bob".to_owned()), ..CompletionRequest::default() };
+        let nameless = CompletionRequest::default();
+        assert_eq!(identity(&[("x-echo-user", "alice")]).user(&request).user, "alice");
+        assert_eq!(identity(&[]).user(&request).user, "bob");
+        let keyed = identity(&[("authorization", "Bearer k")]).user(&nameless).user;
+        assert!(!keyed.contains('k') || keyed.len() == 12, "a digest stands for the token");
+        assert_eq!(identity(&[("user-agent", "curl/8.1")]).user(&nameless).user, "127.0.0.1/curl");
+    }
+
+    #[test]
+    fn knows_editors_by_their_agents() {
+        let cases = [
+            ("Node.js/v20 tabby-agent/1.9.0-dev VSCode/1.99.0", "tabby"),
+            ("OpenAI/Python 2.8.1", "openai-python"),
+            ("node-fetch", "continue"),
+            ("minuet/0.1 x", "minuet"),
+            ("", ""),
+        ];
+        for (agent, kind) in cases {
+            assert_eq!(client_kind(agent), kind, "{agent:?}");
+        }
+    }
+}

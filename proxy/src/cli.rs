@@ -1,0 +1,89 @@
+//! The command line.
+
+mod config;
+mod key;
+mod outcomes;
+mod serve;
+mod table;
+
+use std::error::Error;
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+use tracing_subscriber::EnvFilter;
+
+/// Routes code completion between models, and learns from what becomes of each proposal.
+#[derive(Debug, Parser)]
+#[command(name = "echo-proxy", version, about, max_term_width = 100)]
+pub struct Command {
+    #[command(subcommand)]
+    action: Action,
+    /// What to log: error, warn, info, debug or trace, also per module
+    #[arg(long, global = true, env = "ECHO_LOG", default_value = "info")]
+    log_level: String,
+    /// Write log lines as JSON
+    #[arg(long, global = true)]
+    log_json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Serve completions; without a configuration, from embedded models
+    Serve(serve::Arguments),
+
+
+    /// Print what became of each proposal in a log
+    Outcomes(outcomes::Arguments),
+    /// Print the whole configuration, commented, with every default
+    Config,
+    /// Check a configuration file
+    CheckConfig(config::Arguments),
+    /// Make an API key and print the lines that accept it
+    Key(key::Arguments),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// What a subcommand comes to.
+type Outcome = Result<ExitCode, Box<dyn Error>>;
+
+/// Runs a command. An error is one clear line on the standard error, and exit status 1.
+pub fn run(command: Command) -> ExitCode {
+    start_logging(&command);
+    let outcome = match command.action {
+        Action::Serve(arguments) => serve::run(arguments),
+
+
+        Action::Outcomes(arguments) => outcomes::run(&arguments),
+        Action::Config => config::print(),
+        Action::CheckConfig(arguments) => config::check(&arguments),
+        Action::Key(arguments) => key::run(&arguments),
+        Action::Completions { shell } => {
+            clap_complete::generate(shell, &mut Command::command(), "echo-proxy", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("echo-proxy: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn start_logging(command: &Command) {
+    let filter = EnvFilter::try_new(&command.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal());
+    if command.log_json {
+        lines.json().init();
+    } else {
+        lines.init();
+    }
+}

@@ -1,0 +1,200 @@
+//! Configuration: the file as written, and the checked form that the program uses.
+
+mod check;
+mod file;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use echo_experience::LogOptions;
+use echo_policy::PolicySpec;
+use echo_reward::{Scorer, TrackerLimits};
+use sha2::{Digest, Sha256};
+
+use crate::arm::{ArmKind, ArmSettings};
+use crate::auth::Keys;
+
+pub use check::ConfigError;
+pub(crate) use check::ROUTED;
+pub use file::{ConfigFile, ControlFile, EmbeddedFile, LogFile, PolicyFile, RewardFile, ServerFile};
+
+/// The whole configuration as a commented file, with every key at its default.
+pub const DEFAULT_TOML: &str = include_str!("../config/echo.toml");
+
+/// A configuration that has been checked: no other code reads files or variables for settings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Bounds of the server.
+    pub server: ServerFile,
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// The API keys that are accepted; none on a loopback address means that none is asked for.
+    pub keys: Keys,
+    /// How a decision's text is kept and waited for.
+    pub log: LogFile,
+    /// The policy of the routed traffic.
+    pub policy: PolicySpec,
+    /// Periods and bounds of learning.
+    pub learning: PolicyFile,
+    /// The share of users outside of learning.
+    pub control: ControlFile,
+    /// What an outcome is worth.
+    pub scorer: Scorer,
+    /// Periods and bounds of following proposals.
+    pub reward: RewardFile,
+    /// The embedded models' corpus.
+    pub embedded: EmbeddedFile,
+    /// The arms, by name, in the order of the file; none means all embedded models.
+    pub arms: Vec<ArmSettings>,
+    /// SHA-256 of the file's text, in hexadecimal.
+    pub sha256: String,
+}
+
+impl Config {
+    /// Reads and checks a file; the defaults where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] says what is wrong and where.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let text = match path {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+                path: path.to_owned(),
+                source,
+            })?,
+        };
+        let environment = |name: &str| std::env::var(name).ok();
+        Self::parse(&text, &environment)
+    }
+
+    /// Checks the text of a file. Keys of upstreams come from files, or from the `environment`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] says what is wrong and where.
+    pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let file: ConfigFile = toml::from_str(text).map_err(|e| ConfigError::Syntax(e.to_string()))?;
+        check::check(file, digest(text), environment)
+    }
+
+    /// Whether `listen` may be served without keys.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::KeysMissing`] for an address that others can reach.
+    pub fn check_listen(&self, listen: SocketAddr) -> Result<(), ConfigError> {
+        if listen.ip().is_loopback() || !self.keys.is_empty() {
+            return Ok(());
+        }
+        Err(ConfigError::KeysMissing(listen))
+    }
+
+    /// Bounds of the experience log.
+    pub fn log_options(&self) -> LogOptions {
+        LogOptions {
+            queue_records: self.log.queue_records,
+            queue_bytes: self.log.queue_bytes,
+            seal_records: self.log.seal_records,
+            seal_after: std::time::Duration::from_secs(self.log.seal_s),
+            ..LogOptions::default()
+        }
+    }
+
+    /// Bounds of following one user's proposals.
+    pub fn tracker_limits(&self) -> TrackerLimits {
+        TrackerLimits {
+            open: self.reward.open_per_user,
+            quiet_ms: self.reward.quiet_ms,
+            longest_ms: self.reward.longest_ms,
+        }
+    }
+
+    /// The arms by name.
+    pub fn arms_by_name(&self) -> BTreeMap<&str, &ArmSettings> {
+        self.arms.iter().map(|arm| (arm.name.as_str(), arm)).collect()
+    }
+
+    /// Whether any arm is an embedded model.
+    pub fn needs_embedded(&self) -> bool {
+        self.arms.is_empty() || self.arms.iter().any(|arm| arm.kind == ArmKind::Embedded)
+    }
+
+    /// The corpus folders named, as paths.
+    pub fn corpus(&self) -> Vec<PathBuf> {
+        self.embedded.corpus.iter().map(PathBuf::from).collect()
+    }
+}
+
+fn digest(text: &str) -> String {
+    crate::ids::hex(&Sha256::digest(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        let environment = |name: &str| (name == "THE_KEY").then(|| "secret".to_owned());
+        Config::parse(text, &environment)
+    }
+
+    #[test]
+    fn the_commented_file_states_the_defaults() {
+        let written: ConfigFile = toml::from_str(DEFAULT_TOML).unwrap();
+        assert_eq!(written, ConfigFile::default());
+        let keys = |value: &toml::Table| -> Vec<String> {
+            let section = |(name, value): (&String, &toml::Value)| match value {
+                toml::Value::Table(table) => table.keys().map(|key| format!("{name}.{key}")).collect(),
+                _ => vec![name.clone()],
+            };
+            value.iter().flat_map(section).collect()
+        };
+        let all = toml::Table::try_from(ConfigFile::default()).unwrap();
+        let commented: toml::Table = toml::from_str(DEFAULT_TOML).unwrap();
+        assert_eq!(keys(&commented), keys(&all), "every key stands in the commented file");
+    }
+
+    #[test]
+    fn says_what_is_wrong_and_where() {
+        let arm = "[[arm]]\nname = \"a\"\nkind = \"openai\"\nurl = \"http://127.0.0.1:1/v1\"\nmodel = \"m\"\n";
+        let cases = [
+            ("[server]\nlisten_to = \"x\"", "listen_to"),
+            ("[server]\nlisten = \"nowhere\"", "nowhere"),
+            ("[server]\nconnections = 0", "connections"),
+            ("[server]\nconnections = \"many\"", "line 2"),
+            ("[policy]\nspec = \"best\"", "best"),
+            ("[policy]\nspec = \"squarecb:floor=0\"", "floor"),
+            ("[control]\nshare = 1.0", "share"),
+            ("[reward]\nscorer = \"liked@1\"", "liked@1"),
+            ("[[arm]]\nname = \"a\"\nkind = \"vllm\"", "vllm"),
+            ("[[arm]]\nname = \"echo\"\nkind = \"embedded\"\nmodel = \"ngram\"", "echo"),
+            ("[[arm]]\nname = \"a@b\"\nkind = \"embedded\"\nmodel = \"ngram\"", "a@b"),
+            ("[[arm]]\nname = \"a\"\nkind = \"openai\"", "url"),
+            ("[[arm]]\nname = \"a\"\nkind = \"openai\"\nurl = \"ftp://x\"", "ftp"),
+            (&format!("{arm}{arm}"), "twice"),
+            (&format!("{arm}key_env = \"NO_KEY\""), "NO_KEY"),
+            (&format!("{arm}template = \"jinja\""), "jinja"),
+            ("[[key]]\nname = \"a\"\ntenant = \"t\"\nsha256 = \"12\"", "sha256"),
+        ];
+        for (text, expected) in cases {
+            let error = parse(text).expect_err(text).to_string();
+            assert!(error.contains(expected), "{text:?} says {error:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_never_shows() {
+        let text = "[[arm]]\nname = \"a\"\nkind = \"openai\"\nurl = \"http://127.0.0.1:1/v1\"\nmodel = \"m\"\nkey_env = \"THE_KEY\"";
+        let config = parse(text).unwrap();
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[test]
+    fn an_open_address_needs_keys() {
+        let config = parse("").unwrap();
+        assert!(config.check_listen("127.0.0.1:0".parse().unwrap()).is_ok());
+        assert!(config.check_listen("0.0.0.0:80".parse().unwrap()).is_err());
+    }
+}

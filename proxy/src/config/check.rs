@@ -1,0 +1,220 @@
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use echo_policy::PolicySpec;
+
+use super::file::{ArmDefaultsFile, ArmFile, ConfigFile, KeyFile};
+use super::Config;
+use crate::arm::{ArmError, ArmKind, ArmSettings, BreakerSettings, Secret};
+use crate::auth::{Key, Keys};
+use crate::fim::FimTemplate;
+
+/// What is wrong with a configuration.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the fields are the values at fault")]
+pub enum ConfigError {
+    /// The file cannot be read.
+    Unreadable { path: PathBuf, source: std::io::Error },
+    /// It is no TOML of this form: an unknown key, a wrong type. The text gives line and column.
+    Syntax(String),
+    /// A key has a value outside of what it may be.
+    Value { key: String, value: String, expected: String },
+    /// An arm needs a key that it lacks.
+    ArmLacks { arm: String, key: &'static str },
+    /// An arm's address or key cannot be used.
+    Arm(ArmError),
+    /// Two arms or two API keys have one name.
+    Twice { what: &'static str, name: String },
+    /// An address that others can reach needs API keys.
+    KeysMissing(SocketAddr),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { path, source } => {
+                write!(f, "cannot read {}: {source}", path.display())
+            }
+            Self::Syntax(message) => f.write_str(message.trim_end()),
+            Self::Value { key, value, expected } => {
+                write!(f, "{key} = {value}: expected {expected}")
+            }
+            Self::ArmLacks { arm, key } => write!(f, "arm {arm:?} needs the key {key}"),
+            Self::Arm(error) => error.fmt(f),
+            Self::Twice { what, name } => write!(f, "{what} {name:?} stands there twice"),
+            Self::KeysMissing(address) => write!(
+                f,
+                "{address} can be reached by others, so at least one [[key]] is needed: \
+                 `echo-proxy key NAME` makes one"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Checks every value of a file.
+pub(super) fn check(file: ConfigFile, sha256: String, environment: Environment<'_>) -> Result<Config, ConfigError> {
+    let listen = parsed("server.listen", &file.server.listen, "an address with a port, like 127.0.0.1:4141")?;
+    check_bounds(&file)?;
+    let policy: PolicySpec = file.policy.spec.parse().map_err(|e| value("policy.spec", &file.policy.spec, e))?;
+    policy.check_live().map_err(|e| value("policy.spec", &file.policy.spec, e))?;
+    let scorer = file.reward.scorer.parse().map_err(|e| value("reward.scorer", &file.reward.scorer, e))?;
+    let arms = file
+        .arm
+        .iter()
+        .map(|arm| arm_settings(arm, &file.arm_defaults, environment))
+        .collect::<Result<Vec<_>, _>>()?;
+    once("arm", arms.iter().map(|arm| arm.name.as_str()))?;
+    once("key", file.key.iter().map(|key| key.name.as_str()))?;
+    let keys = file.key.iter().map(api_key).collect::<Result<Vec<_>, _>>()?;
+    let config = Config {
+        listen,
+        keys: Keys::new(keys),
+        server: file.server,
+        log: file.log,
+        policy,
+        learning: file.policy,
+        control: file.control,
+        scorer,
+        reward: file.reward,
+        embedded: file.embedded,
+        arms,
+        sha256,
+    };
+    config.check_listen(listen)?;
+    Ok(config)
+}
+
+fn check_bounds(file: &ConfigFile) -> Result<(), ConfigError> {
+    let positive: [(&str, usize); 10] = [
+        ("server.connections", file.server.connections),
+        ("server.body_bytes", file.server.body_bytes),
+        ("server.header_bytes", file.server.header_bytes),
+        ("server.max_tokens", file.server.max_tokens as usize),
+        ("server.alternatives_limit", file.server.alternatives_limit as usize),
+        ("log.queue_records", file.log.queue_records),
+        ("policy.pending", file.policy.pending),
+        ("reward.open_per_user", file.reward.open_per_user),
+        ("reward.users", file.reward.users),
+        ("embedded.concurrency", file.embedded.concurrency),
+    ];
+    for (key, number) in positive {
+        if number == 0 {
+            return Err(value(key, number, "at least 1"));
+        }
+    }
+    if file.server.header_bytes < HEADER_BYTES_LEAST {
+        return Err(value("server.header_bytes", file.server.header_bytes, format!("at least {HEADER_BYTES_LEAST}")));
+    }
+    if file.server.max_tokens > file.server.max_tokens_limit {
+        return Err(value("server.max_tokens", file.server.max_tokens, "at most server.max_tokens_limit"));
+    }
+    if !(0.0..1.0).contains(&file.control.share) {
+        return Err(value("control.share", file.control.share, "a share in [0, 1)"));
+    }
+    if file.reward.quiet_ms <= 0 || file.reward.longest_ms < file.reward.quiet_ms {
+        return Err(value("reward.longest_ms", file.reward.longest_ms, "at least reward.quiet_ms, which is above 0"));
+    }
+    Ok(())
+}
+
+/// hyper refuses to read headers into less.
+const HEADER_BYTES_LEAST: usize = 8192;
+
+fn arm_settings(arm: &ArmFile, defaults: &ArmDefaultsFile, environment: Environment<'_>) -> Result<ArmSettings, ConfigError> {
+    let key = |key: &str| format!("arm {:?}: {key}", arm.name);
+    let named = arm.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    if arm.name.is_empty() || !named || arm.name == ROUTED {
+        return Err(value("arm.name", &arm.name, "letters, digits, '-', '_' and '.', and not the name \"echo\""));
+    }
+    let kind: ArmKind = arm.kind.parse().map_err(|e| value(&key("kind"), &arm.kind, e))?;
+    let mut settings = ArmSettings::new(&arm.name, kind);
+    settings.version = arm.version;
+    settings.url = match (kind, &arm.url) {
+        (ArmKind::Embedded, _) => String::new(),
+        (_, None) => return Err(ConfigError::ArmLacks { arm: arm.name.clone(), key: "url" }),
+        (_, Some(url)) => checked_url(&key("url"), url)?,
+    };
+    settings.model = arm.model.clone().unwrap_or_else(|| arm.name.clone());
+    settings.template = match &arm.template {
+        None => None,
+        Some(name) => Some(name.parse::<FimTemplate>().map_err(|e| value(&key("template"), name, e))?),
+    };
+    settings.key = secret(arm, &key, environment)?;
+    settings.max_tokens = arm.max_tokens;
+    settings.connect_ms = arm.connect_ms.unwrap_or(defaults.connect_ms);
+    settings.first_byte_ms = arm.first_byte_ms.unwrap_or(defaults.first_byte_ms);
+    settings.idle_ms = arm.idle_ms.unwrap_or(defaults.idle_ms);
+    settings.total_ms = arm.total_ms.unwrap_or(defaults.total_ms);
+    settings.concurrency = arm.concurrency.unwrap_or(defaults.concurrency);
+    settings.breaker = BreakerSettings {
+        failures: arm.breaker_failures.unwrap_or(defaults.breaker_failures),
+        open_ms: arm.breaker_open_ms.unwrap_or(defaults.breaker_open_ms),
+        ..settings.breaker
+    };
+    if settings.concurrency == 0 {
+        return Err(value(&key("concurrency"), 0, "at least 1"));
+    }
+    Ok(settings)
+}
+
+/// The name of the virtual model whose requests are routed.
+pub(crate) const ROUTED: &str = "echo";
+
+fn checked_url(key: &str, url: &str) -> Result<String, ConfigError> {
+    let expected = "http://HOST:PORT/PATH or https://..., without user or password in it";
+    let parsed = reqwest::Url::parse(url).map_err(|_| value(key, url, expected))?;
+    let web = matches!(parsed.scheme(), "http" | "https") && parsed.has_host();
+    if !web || !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err(value(key, "...", format!("{expected}; this one is {}", parsed.scheme())));
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+fn secret(arm: &ArmFile, key: &dyn Fn(&str) -> String, environment: Environment<'_>) -> Result<Option<Secret>, ConfigError> {
+    let text = match (&arm.key_file, &arm.key_env) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => return Err(value(&key("key_file"), "...", "one of key_file and key_env, not both")),
+        (Some(path), None) => std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: PathBuf::from(path),
+            source,
+        })?,
+        (None, Some(name)) => {
+            environment(name).ok_or_else(|| value(&key("key_env"), name, "a variable that is set"))?
+        }
+    };
+    Ok(Some(Secret::new(text.trim().to_owned())))
+}
+
+fn api_key(key: &KeyFile) -> Result<Key, ConfigError> {
+    Key::from_digest(&key.name, &key.tenant, &key.sha256).ok_or_else(|| {
+        value(&format!("key {:?}: sha256", key.name), "...", "64 hexadecimal digits")
+    })
+}
+
+fn once<'a>(what: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), ConfigError> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(ConfigError::Twice { what, name: name.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+fn parsed<T: std::str::FromStr>(key: &str, text: &str, expected: &str) -> Result<T, ConfigError> {
+    text.parse().map_err(|_| value(key, format!("{text:?}"), expected))
+}
+
+fn value(key: &str, value: impl fmt::Display, expected: impl fmt::Display) -> ConfigError {
+    ConfigError::Value {
+        key: key.to_owned(),
+        value: value.to_string(),
+        expected: expected.to_string(),
+    }
+}

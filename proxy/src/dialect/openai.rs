@@ -1,0 +1,307 @@
+//! `POST /v1/completions` as `OpenAI` defines it: decoding, and encoding of answers.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::config::Config;
+use crate::dialect::ApiError;
+use crate::fim;
+use crate::language;
+use crate::request::CompletionRequest;
+
+/// The body of a request, as far as Echo reads it; unknown fields are let pass.
+#[derive(Debug, Deserialize)]
+struct Body {
+    model: String,
+    prompt: Prompt,
+    suffix: Option<String>,
+    max_tokens: Option<u32>,
+    temperature: Option<f64>,
+    top_p: Option<f64>,
+    n: Option<u32>,
+    #[serde(default)]
+    stream: Option<bool>,
+    stream_options: Option<StreamOptions>,
+    stop: Option<Stop>,
+    user: Option<String>,
+    seed: Option<u64>,
+    echo: Option<bool>,
+    best_of: Option<u32>,
+    #[expect(dead_code, reason = "read to refuse a wrong type")]
+    logprobs: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+struct StreamOptions {
+    include_usage: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Prompt {
+    One(String),
+    Many(Vec<String>),
+    Other(Box<RawValue>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Stop {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// A decoded request with what only this dialect knows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decoded {
+    /// The request.
+    pub request: CompletionRequest,
+    /// Whether a streamed answer ends with its usage.
+    pub include_usage: bool,
+}
+
+/// Decodes a body. `file` and `language` are what headers said.
+///
+/// The prefix is what stands before the cursor: `prompt`, or the fill-in template inside it, where
+/// `suffix` is absent and a template of a known family is found.
+///
+/// # Errors
+///
+/// 400, naming the field at fault.
+pub fn decode(body: &[u8], config: &Config) -> Result<Decoded, ApiError> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let body: Body = serde_path_to_error::deserialize(&mut json).map_err(|e| ApiError::wrong_field(&e))?;
+    json.end().map_err(|_| ApiError::invalid(None, "There is something after the JSON object."))?;
+    let limits = &config.server;
+    let prompt = body.prompt.text()?;
+    let n = body.n.unwrap_or(1);
+    if n == 0 || n > limits.alternatives_limit {
+        let most = limits.alternatives_limit;
+        return Err(ApiError::invalid(Some("n"), format!("`n` is {n}, and must be from 1 to {most}.")));
+    }
+    if body.echo == Some(true) {
+        return Err(ApiError::invalid(Some("echo"), "`echo` is not supported."));
+    }
+    if body.best_of.is_some_and(|best_of| best_of < n) {
+        return Err(ApiError::invalid(Some("best_of"), "`best_of` must be at least `n`."));
+    }
+    in_range("temperature", body.temperature, 0.0, 2.0)?;
+    in_range("top_p", body.top_p, 0.0, 1.0)?;
+    let max_tokens = body.max_tokens.unwrap_or(limits.max_tokens);
+    let stop = body.stop.map(Stop::texts).unwrap_or_default();
+    if stop.len() > STOPS {
+        return Err(ApiError::invalid(Some("stop"), format!("`stop` has more than {STOPS} texts.")));
+    }
+    let mut request = CompletionRequest {
+        model: body.model,
+        prefix: prompt,
+        max_tokens: max_tokens.min(limits.max_tokens_limit),
+        temperature: body.temperature,
+        top_p: body.top_p,
+        seed: body.seed,
+        stop: stop.into_iter().filter(|text| !text.is_empty()).collect(),
+        n,
+        stream: body.stream.unwrap_or(false),
+        user: body.user.filter(|user| !user.is_empty()),
+        ..CompletionRequest::default()
+    };
+    place_cursor(&mut request, body.suffix);
+    let include_usage = body.stream_options.and_then(|o| o.include_usage).unwrap_or(false);
+    Ok(Decoded { request, include_usage })
+}
+
+/// Finds both sides of the cursor, the file and the language.
+fn place_cursor(request: &mut CompletionRequest, suffix: Option<String>) {
+    match suffix {
+        Some(suffix) => request.suffix = suffix,
+        None => {
+            if let Some(parsed) = fim::parse(&request.prefix) {
+                request.prefix = parsed.prefix;
+                request.suffix = parsed.suffix;
+                request.header_context = parsed.header_context;
+                request.file = parsed.file;
+            }
+        }
+    }
+    language::read_header(request);
+}
+
+/// Texts that may end an answer: editors send more than the four of `OpenAI`'s own server.
+const STOPS: usize = 32;
+
+impl Prompt {
+    fn text(self) -> Result<String, ApiError> {
+        let wrong = |message| Err(ApiError::invalid(Some("prompt"), message));
+        match self {
+            Self::One(text) => Ok(text),
+            Self::Many(mut texts) if texts.len() == 1 => Ok(texts.remove(0)),
+            Self::Many(_) => wrong("`prompt` must be one text: several at a time are not supported."),
+            Self::Other(json) if json.get().starts_with('[') => {
+                wrong("`prompt` must be a text: tokens are not supported, since every arm has its own.")
+            }
+            Self::Other(_) => wrong("`prompt` must be a text."),
+        }
+    }
+}
+
+impl Stop {
+    fn texts(self) -> Vec<String> {
+        match self {
+            Self::One(text) => vec![text],
+            Self::Many(texts) => texts,
+        }
+    }
+}
+
+fn in_range(param: &str, value: Option<f64>, least: f64, most: f64) -> Result<(), ApiError> {
+    match value {
+        Some(value) if !(least..=most).contains(&value) => {
+            let message = format!("`{param}` is {value}, and must be from {least} to {most}.");
+            Err(ApiError::invalid(Some(param), message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One alternative of an answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct Choice<'a> {
+    /// Its text, or the next piece of it.
+    pub text: &'a str,
+    /// Which alternative it is, from 0.
+    pub index: u32,
+    /// Always null: arms do not agree on tokens.
+    pub logprobs: (),
+    /// `stop` or `length`; null before the end.
+    pub finish_reason: Option<&'a str>,
+}
+
+/// How many tokens an answer took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub prompt_tokens: u32,
+    /// Tokens of all alternatives.
+    pub completion_tokens: u32,
+    /// Their sum.
+    pub total_tokens: u32,
+}
+
+impl Usage {
+    /// The usage of so many tokens.
+    pub fn new(prompt_tokens: u32, completion_tokens: u32) -> Self {
+        Self {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens: prompt_tokens.saturating_add(completion_tokens),
+        }
+    }
+}
+
+/// The object of an answer, or of one event of a streamed one.
+#[derive(Debug, Clone, Serialize)]
+pub struct Completion<'a> {
+    /// `cmpl-` and the decision's id.
+    pub id: &'a str,
+    /// Always `text_completion`.
+    pub object: &'static str,
+    /// Seconds since 1970.
+    pub created: i64,
+    /// The arm that answers.
+    pub model: &'a str,
+    /// The alternatives.
+    pub choices: &'a [Choice<'a>],
+    /// The usage, in a whole answer and in the last event of a stream that asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+}
+
+impl Completion<'_> {
+    /// The object as JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a completion holds only texts and numbers")
+    }
+
+    /// The object as one server-sent event.
+    pub fn to_event(&self) -> String {
+        format!("data: {}\n\n", self.to_json())
+    }
+}
+
+/// The event that ends a stream.
+pub const DONE: &str = "data: [DONE]\n\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::parse("", &|_| None).unwrap()
+    }
+
+    fn decoded(body: &str) -> CompletionRequest {
+        decode(body.as_bytes(), &config()).expect(body).request
+    }
+
+    #[test]
+    fn reads_both_sides_of_the_cursor() {
+        let plain = decoded(r#"{"model":"echo","prompt":"def f(","suffix":")\n"}"#);
+        assert_eq!((plain.prefix.as_str(), plain.suffix.as_str()), ("def f(", ")\n"));
+        let list = decoded(r#"{"model":"echo","prompt":["def f("]}"#);
+        assert_eq!((list.prefix.as_str(), list.suffix.as_str()), ("def f(", ""));
+        let template = decoded(r#"{"model":"echo","prompt":"<fim_prefix>\n# calc.py\ndef f(<fim_suffix>)\n<fim_middle>"}"#);
+        assert!(template.prefix.ends_with("def f("), "{template:?}");
+        assert_eq!(template.suffix, ")\n");
+        assert_eq!(template.file.as_deref(), Some("calc.py"));
+        assert_eq!(template.language.as_deref(), Some("python"));
+    }
+
+    #[test]
+    fn reads_limits() {
+        let request = decoded(
+            r#"{"model":"m","prompt":"x","max_tokens":4096,"stop":"\n","n":3,"stream":true,"user":"u","unknown":[1]}"#,
+        );
+        assert_eq!((request.max_tokens, request.n, request.stream), (1024, 3, true));
+        assert_eq!(request.stop, ["\n"]);
+        assert_eq!(request.user.as_deref(), Some("u"));
+    }
+
+    #[test]
+    fn names_the_field_at_fault() {
+        let deep = format!("{{\"model\":\"m\",\"prompt\":{}", "[".repeat(10_000));
+        let cases = [
+            ("", None),
+            ("[]", None),
+            ("{\"model\":\"m\",\"prompt\":\"x\"} x", None),
+            (deep.as_str(), None),
+            (r#"{"prompt":"x"}"#, Some("model")),
+            (r#"{"model":"m"}"#, Some("prompt")),
+            (r#"{"model":"m","prompt":[1,2]}"#, Some("prompt")),
+            (r#"{"model":"m","prompt":["a","b"]}"#, Some("prompt")),
+            (r#"{"model":"m","prompt":7}"#, Some("prompt")),
+            (r#"{"model":"m","model":"m","prompt":"x"}"#, Some("model")),
+            (r#"{"model":"m","prompt":"x","max_tokens":-1}"#, Some("max_tokens")),
+            (r#"{"model":"m","prompt":"x","n":0}"#, Some("n")),
+            (r#"{"model":"m","prompt":"x","n":99}"#, Some("n")),
+            (r#"{"model":"m","prompt":"x","temperature":"hot"}"#, Some("temperature")),
+            (r#"{"model":"m","prompt":"x","temperature":3}"#, Some("temperature")),
+            (r#"{"model":"m","prompt":"x","temperature":1e999}"#, None),
+            (r#"{"model":"m","prompt":"x","stream":"yes"}"#, Some("stream")),
+            (r#"{"model":"m","prompt":"x","echo":true}"#, Some("echo")),
+            (r#"{"model":"m","prompt":"x","stop":5}"#, Some("stop")),
+        ];
+        for (body, param) in cases {
+            let error = decode(body.as_bytes(), &config()).expect_err(body);
+            assert_eq!(error.status.as_u16(), 400, "{body}");
+            assert_eq!(error.param.as_deref(), param, "{body}: {}", error.message);
+        }
+        assert!(decode(b"{\"model\":\"m\",\"prompt\":\"\xff\"}", &config()).is_err());
+        assert!(decode(br#"{"model":"m","prompt":"\ud800"}"#, &config()).is_err());
+    }
+
+    #[test]
+    fn an_error_never_repeats_a_text() {
+        let error = decode(br#"{"model":"m","prompt":"x","n":"my secret"}"#, &config()).unwrap_err();
+        assert!(!error.message.contains("secret"), "{}", error.message);
+    }
+}

@@ -1,0 +1,97 @@
+//! `POST /v1/echo/events`: what an editor says of a proposal in so many words.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use echo_experience::{Event as EventRecord, Record};
+use echo_reward::{Event, EventKind};
+use serde::Deserialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::caller::Identity;
+use crate::dialect::ApiError;
+use crate::ids::DecisionId;
+use crate::metrics::KindLabel;
+use crate::state::Echo;
+use crate::watch::EventEffect;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    #[serde(alias = "completion_id", alias = "request_id")]
+    decision_id: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default, alias = "choice_index")]
+    choice: u32,
+    #[serde(alias = "accepted_chars")]
+    accepted_length: Option<u32>,
+    text: Option<String>,
+}
+
+/// Takes one event. It is answered when it is on disk.
+///
+/// # Errors
+///
+/// 400 for a body that is none, 404 for a decision that is not known or of another tenant, 503 when
+/// the log does not take it.
+pub async fn event(echo: &Echo, identity: &Identity, bytes: &[u8]) -> Result<Response, ApiError> {
+    let (body, id, kind) = decode(bytes)?;
+    let event = Event {
+        decision: id.as_u128(),
+        choice: body.choice,
+        kind,
+        accepted_chars: body.accepted_length,
+        text: body.text.as_deref(),
+    };
+    let digest = Sha256::digest(bytes);
+    let digest = u64::from_be_bytes(digest.first_chunk().copied().unwrap_or_default());
+    let effect = echo.watch.event(identity.tenant(), &event, digest, echo.clock.now_ms());
+    let (late, change) = match effect {
+        EventEffect::Unknown => return Err(unknown()),
+        EventEffect::Duplicate => return Ok(Json(json!({"recorded": true, "duplicate": true})).into_response()),
+        EventEffect::Late => (true, None),
+        EventEffect::Taken(change) => (false, change),
+    };
+    echo.metrics.events.get_or_create(&KindLabel { kind: kind.as_str() }).inc();
+    let ticket = echo.log.append(Record::Event(EventRecord {
+        decision: id.to_string(),
+        choice: body.choice,
+        at_ms: echo.clock.now_ms(),
+        kind: kind.as_str().to_owned(),
+        accepted_chars: body.accepted_length,
+        text: body.text,
+    }));
+    echo.record_changes(change.into_iter().collect());
+    match tokio::time::timeout(LOG_WAIT, ticket.durable()).await {
+        Ok(Ok(_)) => Ok(Json(json!({"recorded": true, "late": late})).into_response()),
+        _ => Err(ApiError {
+            retry_after_s: Some(1),
+            ..ApiError::client(StatusCode::SERVICE_UNAVAILABLE, "log_unavailable", "The event could not be put on record.")
+        }),
+    }
+}
+
+/// How long an event waits to be on disk.
+const LOG_WAIT: Duration = Duration::from_secs(2);
+
+fn decode(bytes: &[u8]) -> Result<(Body, DecisionId, EventKind), ApiError> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let body: Body = serde_path_to_error::deserialize(&mut json).map_err(|e| ApiError::wrong_field(&e))?;
+    let id = DecisionId::parse(&body.decision_id)
+        .ok_or_else(|| ApiError::invalid(Some("decision_id"), "`decision_id` is no id of a completion."))?;
+    let kind = body.kind.parse().map_err(|_| {
+        ApiError::invalid(Some("type"), "`type` must be shown, accepted, partial, rejected or edited.")
+    })?;
+    Ok((body, id, kind))
+}
+
+fn unknown() -> ApiError {
+    ApiError {
+        param: Some("decision_id".to_owned()),
+        ..ApiError::client(StatusCode::NOT_FOUND, "decision_not_found", "No such completion is known.")
+    }
+}

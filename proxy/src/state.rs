@@ -1,0 +1,101 @@
+//! What every request shares.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use echo_experience::{Evidence, Log, Record};
+use echo_policy::{FeatureSchema, Policy};
+use echo_reward::Change;
+
+use crate::arms::Arms;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ids::DecisionId;
+use crate::metrics::{KindLabel, Metrics};
+use crate::project::Projects;
+use crate::watch::Watch;
+
+/// The running server's parts.
+#[derive(Debug)]
+pub struct Echo {
+    /// When the server started, in milliseconds.
+    pub started_ms: i64,
+    /// Set when the server is to stop.
+    pub stopping: tokio_util::sync::CancellationToken,
+    /// Set when all requests in flight are answered and their proposals settled.
+    pub drained: tokio_util::sync::CancellationToken,
+    /// Tells the time.
+    pub clock: Clock,
+    /// Counts.
+    pub metrics: Metrics,
+    /// Keeps every fact.
+    pub log: Log,
+    /// Follows open proposals.
+    pub watch: Watch,
+    /// Shows the users' code to the embedded models.
+    pub projects: Projects,
+    /// How facts become features.
+    pub schema: FeatureSchema,
+    /// The hash of that, as decisions name it.
+    pub schema_hash: String,
+    /// Configuration and arms: swapped as one on reload.
+    pub live: ArcSwap<Live>,
+    /// The policies that decide: swapped as one when something was learned.
+    pub policies: ArcSwap<Policies>,
+}
+
+/// What a configuration makes.
+#[derive(Debug)]
+pub struct Live {
+    /// The configuration.
+    pub config: Config,
+    /// The arms that it names.
+    pub arms: Arms,
+}
+
+/// The policies in force.
+#[derive(Debug, Clone)]
+pub struct Policies {
+    /// Seed of every draw.
+    pub seed: u64,
+    /// Decides for everybody else.
+    pub treatment: Arc<Policy>,
+    /// Decides for the control cohort: uniform, and the same for ever.
+    pub control: Arc<Policy>,
+}
+
+impl Echo {
+    /// Whether the server is stopping and takes no new work.
+    pub fn draining(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    /// Writes news of proposals to the log and counts them.
+    pub fn record_changes(&self, changes: Vec<Change>) {
+        for change in changes {
+            let outcome = change.outcome;
+            if outcome.settled {
+                let label = KindLabel { kind: outcome.fate.as_str() };
+                self.metrics.fates.get_or_create(&label).inc();
+            }
+            self.record(Record::Evidence(Evidence {
+                decision: DecisionId::from(change.decision).to_string(),
+                choice: change.choice,
+                at_ms: self.clock.now_ms(),
+                fate: outcome.fate.as_str().to_owned(),
+                kept_share: outcome.kept_share,
+                accepted_chars: outcome.accepted_chars,
+                shown_chars: outcome.shown_chars,
+                edit_distance: outcome.edit_distance,
+                settled: outcome.settled,
+                source: change.source.as_str().to_owned(),
+                kept_text: change.stands,
+            }));
+        }
+    }
+
+    /// Writes a record that nobody waits for: if the log is down, it is lost, and the log counts it.
+    pub fn record(&self, record: Record) {
+        drop(self.log.append(record));
+    }
+}

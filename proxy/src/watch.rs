@@ -1,0 +1,222 @@
+//! Follows the open proposals of all users.
+
+use dashmap::DashMap;
+use echo_reward::{Change, Event, Proposal, TrackerLimits, UserTracker, Window};
+
+/// A user as Echo tells users apart: the tenant, and a name within it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserKey {
+    /// The tenant of the API key.
+    pub tenant: String,
+    /// The user within the tenant.
+    pub user: String,
+}
+
+/// Recent acceptance, as a decision's context has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recent {
+    /// Of the user, in [0, 1].
+    pub user: f32,
+    /// Of the user in this file, in [0, 1].
+    pub file: f32,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EventEffect {
+    /// It changed, or may have changed, what is known.
+    Taken(Option<Change>),
+    /// The proposal has settled: the event is recorded and changes nothing.
+    Late,
+    /// The same event was taken before.
+    Duplicate,
+    /// No such decision, or one of another tenant.
+    Unknown,
+}
+
+/// The open proposals of all users, bounded in users and in proposals of each.
+#[derive(Debug)]
+pub struct Watch {
+    limits: TrackerLimits,
+    users_limit: usize,
+    users: DashMap<UserKey, UserTracker>,
+    decisions: DashMap<u128, Known>,
+}
+
+/// A decision that events may name.
+#[derive(Debug)]
+struct Known {
+    user: UserKey,
+    at_ms: i64,
+    events: Vec<u64>,
+}
+
+impl Watch {
+    /// Watches nobody yet.
+    pub fn new(limits: TrackerLimits, users_limit: usize) -> Self {
+        Self {
+            limits,
+            users_limit,
+            users: DashMap::new(),
+            decisions: DashMap::new(),
+        }
+    }
+
+    /// Reads a request for what it shows of the user's open proposals.
+    pub fn request(&self, user: &UserKey, window: &Window<'_>, at_ms: i64) -> (Vec<Change>, Recent) {
+        let Some(mut tracker) = self.users.get_mut(user) else {
+            return (Vec::new(), Recent { user: 0.5, file: 0.5 });
+        };
+        let mut changes = tracker.expire(at_ms);
+        changes.extend(tracker.request(window, at_ms));
+        let recent = tracker.recent();
+        let recent = Recent { user: recent.user(), file: recent.file(window.file) };
+        (changes, recent)
+    }
+
+    /// Opens a proposal. Returns news of those that had to make room.
+    pub fn proposed(&self, user: &UserKey, proposal: Proposal) -> Vec<Change> {
+        let known = Known {
+            user: user.clone(),
+            at_ms: proposal.answered_ms(),
+            events: Vec::new(),
+        };
+        self.decisions.entry(proposal.decision).or_insert(known);
+        let mut changes = self.make_room(user);
+        let mut tracker = self
+            .users
+            .entry(user.clone())
+            .or_insert_with(|| UserTracker::new(self.limits));
+        changes.extend(tracker.proposed(proposal));
+        changes
+    }
+
+    /// Takes an editor's word on a proposal of the caller's tenant.
+    pub fn event(&self, tenant: &str, event: &Event<'_>, digest: u64, at_ms: i64) -> EventEffect {
+        let user = {
+            let Some(mut known) = self.decisions.get_mut(&event.decision) else {
+                return EventEffect::Unknown;
+            };
+            if known.user.tenant != tenant {
+                return EventEffect::Unknown;
+            }
+            if known.events.contains(&digest) {
+                return EventEffect::Duplicate;
+            }
+            if known.events.len() < EVENTS_PER_DECISION {
+                known.events.push(digest);
+            }
+            known.user.clone()
+        };
+        let Some(mut tracker) = self.users.get_mut(&user) else {
+            return EventEffect::Late;
+        };
+        match tracker.event(event, at_ms) {
+            Ok(change) => EventEffect::Taken(change),
+            Err(_) => EventEffect::Late,
+        }
+    }
+
+    /// Settles what is due, and forgets users and decisions that nothing waits for.
+    pub fn expire(&self, now_ms: i64) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for mut tracker in self.users.iter_mut() {
+            changes.extend(tracker.expire(now_ms));
+        }
+        let forget_before = now_ms - self.limits.longest_ms * DECISION_LIVES;
+        self.decisions.retain(|_, known| known.at_ms >= forget_before);
+        changes
+    }
+
+    /// Settles everything.
+    pub fn close(&self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for mut tracker in self.users.iter_mut() {
+            changes.extend(tracker.close());
+        }
+        changes
+    }
+
+    /// Closes a proposal without news, since its outcome is on record.
+    pub fn forget(&self, decision: u128, choice: u32) {
+        let user = self.decisions.get(&decision).map(|known| known.user.clone());
+        if let Some(mut tracker) = user.and_then(|user| self.users.get_mut(&user)) {
+            tracker.forget(decision, choice);
+        }
+    }
+
+    /// Number of open proposals.
+    pub fn open(&self) -> usize {
+        self.users.iter().map(|tracker| tracker.open()).sum()
+    }
+
+    /// Forgets a user, an idle one if it can, when one more than allowed comes.
+    fn make_room(&self, user: &UserKey) -> Vec<Change> {
+        if self.users.len() < self.users_limit || self.users.contains_key(user) {
+            return Vec::new();
+        }
+        let idle = self.users.iter().find(|entry| entry.value().open() == 0);
+        let victim = idle
+            .or_else(|| self.users.iter().next())
+            .map(|entry| entry.key().clone());
+        let removed = victim.and_then(|victim| self.users.remove(&victim));
+        removed.map_or_else(Vec::new, |(_, mut tracker)| tracker.close())
+    }
+}
+
+/// A decision is known to events for this many times the longest life of a proposal.
+const DECISION_LIVES: i64 = 4;
+
+/// Events of one decision whose repetition is recognised.
+const EVENTS_PER_DECISION: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use echo_reward::{EventKind, Fate};
+
+    const ASKED: Window<'static> = Window { file: None, prefix: "x = ", suffix: "" };
+
+    fn user(name: &str) -> UserKey {
+        UserKey { tenant: "t".to_owned(), user: name.to_owned() }
+    }
+
+    fn accepted(decision: u128) -> Event<'static> {
+        Event { decision, choice: 0, kind: EventKind::Accepted, accepted_chars: None, text: None }
+    }
+
+    #[test]
+    fn one_user_shows_nothing_of_another() {
+        let watch = Watch::new(TrackerLimits::default(), 10);
+        watch.proposed(&user("a"), Proposal::new(1, 0, "f(1)", &ASKED, 0));
+        let later = Window { prefix: "x = f(1)", ..ASKED };
+        assert_eq!(watch.request(&user("b"), &later, 2_000).0, []);
+        let (changes, _) = watch.request(&user("a"), &later, 2_000);
+        assert_eq!(changes[0].outcome.fate, Fate::Accepted);
+    }
+
+    #[test]
+    fn events_are_for_their_tenant_once_and_in_time() {
+        let watch = Watch::new(TrackerLimits::default(), 10);
+        watch.proposed(&user("a"), Proposal::new(1, 0, "f(1)", &ASKED, 0));
+        assert_eq!(watch.event("t", &accepted(2), 7, 10), EventEffect::Unknown);
+        assert_eq!(watch.event("other", &accepted(1), 7, 10), EventEffect::Unknown);
+        assert!(matches!(watch.event("t", &accepted(1), 7, 10), EventEffect::Taken(Some(_))));
+        assert_eq!(watch.event("t", &accepted(1), 7, 10), EventEffect::Duplicate);
+        assert_eq!(watch.expire(20_000).len(), 1);
+        assert_eq!(watch.event("t", &accepted(1), 8, 20_000), EventEffect::Late);
+        watch.expire(10_000_000);
+        assert_eq!(watch.event("t", &accepted(1), 9, 10_000_000), EventEffect::Unknown);
+    }
+
+    #[test]
+    fn users_are_bounded_and_eviction_is_told() {
+        let watch = Watch::new(TrackerLimits::default(), 2);
+        let mut told = 0;
+        for id in 0..5 {
+            let name = id.to_string();
+            told += watch.proposed(&user(&name), Proposal::new(id, 0, "f(1)", &ASKED, 0)).len();
+        }
+        assert_eq!((watch.open(), told), (2, 3));
+    }
+}

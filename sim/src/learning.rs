@@ -1,0 +1,248 @@
+//! Learning as a fold over the experience log.
+//!
+//! The live learner and every replay are this one piece of code, so that what was learned while
+//! serving and what is learned from the log afterwards are the same, bit for bit.
+
+use std::fmt;
+
+use echo_experience::{Decision, Entry, Evidence, Record, Served};
+use echo_policy::{
+    Effect, FeatureSchema, Features, Learner, LearnerError, Policy, PolicyError, PolicySpec,
+    Snapshot,
+};
+use echo_reward::{Fate, Outcome, Scorer};
+use sha2::{Digest, Sha256};
+
+/// What was learned from the entries of a log, read in their order.
+///
+/// Learned from are decisions that the policy drew (not those whose arm the client named), of users
+/// outside the control cohort, answered whole by the arm drawn. Of several alternatives in one answer
+/// the first is looked at, which is the one that editors show.
+#[derive(Debug, Clone)]
+pub struct Fold {
+    learner: Learner,
+    schema_hash: String,
+    scorer: Scorer,
+    through: u64,
+    version: u64,
+    rewards: u64,
+}
+
+/// An entry that cannot be learned from: the log holds something that a server never writes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FoldError {
+    /// The decision's id is no UUID.
+    Id(String),
+    /// The fate or its measures are none.
+    Evidence(String),
+    /// The policy crate refuses it.
+    Learner(LearnerError),
+    /// The features are not of the length that the schema has.
+    Features(String),
+}
+
+impl fmt::Display for FoldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => write!(f, "{id:?} is no decision's id"),
+            Self::Evidence(fate) => write!(f, "{fate:?} is no fate"),
+            Self::Learner(error) => error.fmt(f),
+            Self::Features(error) => f.write_str(error),
+        }
+    }
+}
+
+impl std::error::Error for FoldError {}
+
+impl From<LearnerError> for FoldError {
+    fn from(error: LearnerError) -> Self {
+        Self::Learner(error)
+    }
+}
+
+impl Fold {
+    /// Nothing learned yet. At most `pending` decisions wait for their reward at a time.
+    pub fn new(schema: &FeatureSchema, scorer: Scorer, pending: usize) -> Self {
+        Self {
+            learner: Learner::new(schema).with_pending_max(pending),
+            schema_hash: schema.hash(),
+            scorer,
+            through: 0,
+            version: 0,
+            rewards: 0,
+        }
+    }
+
+    /// Goes on from a snapshot, which must have been made by the same scorer.
+    ///
+    /// # Errors
+    ///
+    /// None at present; a snapshot is checked when it is read.
+    pub fn resume(snapshot: Snapshot, scorer: Scorer, pending: usize) -> Result<Self, FoldError> {
+        Ok(Self {
+            schema_hash: snapshot.schema_hash.clone(),
+            through: snapshot.through,
+            version: snapshot.version,
+            scorer,
+            rewards: 0,
+            learner: Learner::resume(snapshot).with_pending_max(pending),
+        })
+    }
+
+    /// Reads the next entry.
+    ///
+    /// # Errors
+    ///
+    /// [`FoldError`] for an entry that no server writes; it is passed over by calling with the next.
+    pub fn entry(&mut self, entry: &Entry) -> Result<(), FoldError> {
+        self.through = entry.seq;
+        match &entry.record {
+            Record::Decision(decision) => self.decision(decision),
+            Record::Served(served) => self.served(served),
+            Record::Evidence(evidence) => self.evidence(evidence),
+            Record::PolicyPublished(published) if published.cohort == TREATMENT => {
+                self.version = self.version.max(published.version);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The sequence number of the last entry read; 0 before the first.
+    pub fn through(&self) -> u64 {
+        self.through
+    }
+
+    /// The version of the last policy that the log says was published; 0 before the first.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Rewards learned, corrected or taken back since this fold was made or resumed.
+    pub fn rewards(&self) -> u64 {
+        self.rewards
+    }
+
+    /// Mean reward over all arms, in [0, 1]; `None` when none was learned.
+    pub fn mean_reward(&self) -> Option<f64> {
+        let state = self.learner.state();
+        let total = state.total();
+        let sum: f64 = state
+            .arms()
+            .filter_map(|arm| Some(state.mean(arm)? * state.count(arm) as f64))
+            .sum();
+        (total > 0).then(|| sum / total as f64)
+    }
+
+    /// The policy that follows from what was learned.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] when `spec` cannot be made from the state.
+    pub fn policy(&self, spec: &PolicySpec, version: u64) -> Result<Policy, PolicyError> {
+        Policy::build(spec, self.learner.state(), version)
+    }
+
+    /// The learner, to read what it holds.
+    pub fn learner(&self) -> &Learner {
+        &self.learner
+    }
+
+    /// Everything needed to go on later.
+    pub fn snapshot(&self, spec: &PolicySpec, version: u64) -> Snapshot {
+        self.learner.snapshot(spec, version, self.through)
+    }
+
+    /// SHA-256 of what was learned, in hexadecimal: equal exactly when the sums are, bit for bit.
+    pub fn state_sha256(&self) -> String {
+        let json = serde_json::to_vec(self.learner.state()).unwrap_or_default();
+        let digest = Sha256::digest(&json);
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn decision(&mut self, decision: &Decision) -> Result<(), FoldError> {
+        let learned_from = decision.routed && !decision.degraded && decision.cohort == TREATMENT;
+        let ours = decision.schema == self.schema_hash;
+        let Some(arm) = decision.arms.get(decision.chosen as usize) else {
+            return Ok(());
+        };
+        if !learned_from || !ours {
+            return Ok(());
+        }
+        let schema = self.learner.state().schema();
+        let features = Features::from_logged(decision.features.clone(), schema)
+            .map_err(|e| FoldError::Features(e.to_string()))?;
+        let id = id_of(&decision.id)?;
+        self.learner.decision(id, arm, features, decision.at_ms)?;
+        Ok(())
+    }
+
+    /// An answer that was broken off, or came from another arm than the one drawn, teaches nothing.
+    fn served(&mut self, served: &Served) -> Result<(), FoldError> {
+        let whole = served.ending == "stop" || served.ending == "length";
+        if whole && !served.fallback {
+            return Ok(());
+        }
+        self.reward(&served.decision, None, true, served.at_ms)
+    }
+
+    fn evidence(&mut self, evidence: &Evidence) -> Result<(), FoldError> {
+        if evidence.choice != FIRST {
+            return Ok(());
+        }
+        let reward = self.scorer.reward(&outcome(evidence)?);
+        self.reward(&evidence.decision, reward, evidence.settled, evidence.at_ms)
+    }
+
+    fn reward(
+        &mut self,
+        id: &str,
+        reward: Option<f64>,
+        settled: bool,
+        at_ms: i64,
+    ) -> Result<(), FoldError> {
+        let effect = self.learner.reward(id_of(id)?, reward, settled, at_ms)?;
+        if !matches!(effect, Effect::Unknown | Effect::Unchanged) {
+            self.rewards += 1;
+        }
+        Ok(())
+    }
+}
+
+const TREATMENT: &str = "treatment";
+
+/// The alternative that is learned from.
+const FIRST: u32 = 0;
+
+/// The outcome that a logged piece of evidence states.
+///
+/// # Errors
+///
+/// [`FoldError::Evidence`] when its fate is none.
+pub fn outcome(evidence: &Evidence) -> Result<Outcome, FoldError> {
+    let fate: Fate = evidence
+        .fate
+        .parse()
+        .map_err(|_| FoldError::Evidence(evidence.fate.clone()))?;
+    Ok(Outcome {
+        fate,
+        kept_share: evidence.kept_share,
+        accepted_chars: evidence.accepted_chars,
+        shown_chars: evidence.shown_chars,
+        edit_distance: evidence.edit_distance,
+        settled: evidence.settled,
+    })
+}
+
+/// A logged decision's id as the number that keys its draw.
+///
+/// # Errors
+///
+/// [`FoldError::Id`] when it is no UUID.
+pub fn id_of(text: &str) -> Result<u128, FoldError> {
+    let digits: String = text.chars().filter(|c| *c != '-').collect();
+    u128::from_str_radix(&digits, 16)
+        .ok()
+        .filter(|_| digits.len() == 32)
+        .ok_or_else(|| FoldError::Id(text.to_owned()))
+}
