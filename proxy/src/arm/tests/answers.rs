@@ -7,7 +7,9 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use super::fake::{Connection, Received};
-use super::{Arm, ArmKind, Clients, Ending, Piece, arm, fake, request, settings, sized, whole};
+use super::{
+    Arm, ArmKind, Clients, Ending, Piece, arm, fake, request, settings, sized, told, whole,
+};
 use crate::fim::FimTemplate;
 use crate::upstream::Secret;
 
@@ -301,5 +303,5 @@ async fn a_templates_tokens_never_get_out_and_end_the_request() {
         whole(arm.complete(request()).await).await,
         ("x ".into(), Ok(STOP.into()))
     );
-    seen.recv().unwrap();
+    told(seen).await;
 }

@@ -51,7 +51,7 @@ async fn an_answer_that_breaks_off_is_interrupted() {
     let event = check(|connection| {
         connection.send(format!(
             "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{TEXT}data: {{\"ch"
-        ))
+        ));
     });
     assert_eq!(event.await, ("x".into(), UpstreamError::Interrupted));
     // Before any answer.
@@ -65,7 +65,7 @@ async fn an_answer_that_breaks_off_is_interrupted() {
             "200 OK",
             "content-type: application/json\r\n",
             r#"{"choices":[{"text":"x""#,
-        )
+        );
     });
     assert_eq!(json.await, (String::new(), UpstreamError::Interrupted));
 }
@@ -101,7 +101,7 @@ async fn what_is_no_completion_is_a_breach_of_protocol() {
             "200 OK",
             "content-type: text/html; charset=utf-8\r\n",
             "<html>login</html>",
-        )
+        );
     });
     assert!(is_protocol(&html.await.1));
     let garbage = check(|connection| {
@@ -109,7 +109,7 @@ async fn what_is_no_completion_is_a_breach_of_protocol() {
             "200 OK",
             "content-type: text/event-stream\r\n",
             "\u{1}\u{2}garbage\n\n",
-        )
+        );
     });
     assert!(is_protocol(&garbage.await.1));
     let not_utf8 = check(|connection| {
@@ -207,7 +207,7 @@ async fn a_status_is_passed_on_without_keys_and_addresses() {
             "401 Unauthorized",
             "",
             r#"{"error":{"message":"key sk-abc is wrong"}}"#,
-        )
+        );
     })
     .await
     .1;
@@ -219,7 +219,7 @@ async fn a_status_is_passed_on_without_keys_and_addresses() {
             "429 Too Many Requests",
             "retry-after-ms: 1200\r\nx-should-retry: false\r\n",
             "",
-        )
+        );
     })
     .await
     .1;
@@ -233,7 +233,7 @@ async fn a_status_is_passed_on_without_keys_and_addresses() {
         }
     );
     let overload = check(|connection| {
-        connection.answer("503 Service Unavailable", "retry-after: 9\r\n", "<html>")
+        connection.answer("503 Service Unavailable", "retry-after: 9\r\n", "<html>");
     })
     .await
     .1;

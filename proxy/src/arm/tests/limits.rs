@@ -9,7 +9,7 @@ use futures_util::{FutureExt, StreamExt};
 use super::super::{ArmError, BreakerSettings, BreakerState};
 use super::fake::Connection;
 use super::{
-    Arm, ArmKind, ArmSettings, Clients, UpstreamError, arm, fake, request, settings, whole,
+    Arm, ArmKind, ArmSettings, Clients, UpstreamError, arm, fake, request, settings, told, whole,
 };
 use crate::upstream::Deadline;
 
@@ -19,28 +19,30 @@ const WHOLE: [&str; 2] = [
     "[DONE]",
 ];
 
-/// A server that begins an answer with `begins` and then waits; it tells when the client leaves.
-fn hanging(begins: &'static str) -> (String, mpsc::Receiver<()>) {
-    let (sender, left) = mpsc::channel();
-    let sender = Mutex::new(sender);
+/// A server that begins an answer with `begins` and then waits.
+struct Hanging {
+    url: String,
+    /// Told when a request has come.
+    came: mpsc::Receiver<()>,
+    /// Told when a client has left.
+    left: mpsc::Receiver<()>,
+}
+
+fn hanging(begins: &'static str) -> Hanging {
+    let ((send_came, came), (send_left, left)) = (mpsc::channel(), mpsc::channel());
+    let senders = Mutex::new((send_came, send_left));
     let url = fake::serve(move |mut connection: Connection| {
         if connection.request().is_some() {
+            let _ = senders.lock().unwrap().0.send(());
             if !begins.is_empty() {
                 connection.begin("text/event-stream");
                 connection.chunk(begins);
             }
             connection.wait_for_close();
-            sender.lock().unwrap().send(()).unwrap();
+            let _ = senders.lock().unwrap().1.send(());
         }
     });
-    (url, left)
-}
-
-async fn told(left: mpsc::Receiver<()>) {
-    tokio::task::spawn_blocking(move || left.recv())
-        .await
-        .unwrap()
-        .unwrap();
+    Hanging { url, came, left }
 }
 
 fn over(settings: ArmSettings) -> Arm {
@@ -57,72 +59,61 @@ async fn timed_out(settings: ArmSettings) -> Deadline {
 #[tokio::test]
 async fn a_client_that_leaves_closes_the_upstreams_connection() {
     // In mid-stream.
-    let (url, left) = hanging(TEXT);
-    let arm = over(settings(ArmKind::OpenAi, &url));
+    let server = hanging(TEXT);
+    let arm = over(settings(ArmKind::OpenAi, &server.url));
     let mut stream = arm.complete(request()).await.unwrap();
     assert!(stream.next().await.is_some());
     drop(stream);
-    told(left).await;
+    told(server.left).await;
     // Before the first byte.
-    let (url, left) = hanging("");
-    let arm = over(settings(ArmKind::OpenAi, &url));
-    let mut waiting = Box::pin(arm.complete(request()));
-    let sent = tokio::select! {
-        biased;
-        _ = &mut waiting => false,
-        () = tokio::task::yield_now() => true,
-    };
-    assert!(sent);
-    // The request is on its way once the server has it.
-    let mut polls = 0;
-    while polls < 1000 {
-        assert!((&mut waiting).now_or_never().is_none());
-        tokio::task::yield_now().await;
-        polls += 1;
+    let server = hanging("");
+    let arm = over(settings(ArmKind::OpenAi, &server.url));
+    tokio::select! {
+        answer = arm.complete(request()) => panic!("nothing was said: {:?}", answer.err()),
+        () = told(server.came) => {}
     }
-    drop(waiting);
+    told(server.left).await;
     assert_eq!(
         (arm.in_flight(), arm.breaker_state()),
         (0, BreakerState::Closed)
     );
-    drop(left);
 }
 
 #[tokio::test]
 async fn each_deadline_is_kept() {
-    let (url, _left) = hanging("");
+    let server = hanging("");
     assert_eq!(
         timed_out(ArmSettings {
             first_byte_ms: 30,
-            ..settings(ArmKind::OpenAi, &url)
+            ..settings(ArmKind::OpenAi, &server.url)
         })
         .await,
         Deadline::FirstByte
     );
     // Headers and comments are no text.
-    let (url, _left) = hanging(": ping\n\n");
+    let server = hanging(": ping\n\n");
     assert_eq!(
         timed_out(ArmSettings {
             first_byte_ms: 30,
-            ..settings(ArmKind::OpenAi, &url)
+            ..settings(ArmKind::OpenAi, &server.url)
         })
         .await,
         Deadline::FirstByte
     );
-    let (url, _left) = hanging(TEXT);
+    let server = hanging(TEXT);
     assert_eq!(
         timed_out(ArmSettings {
             idle_ms: 30,
-            ..settings(ArmKind::OpenAi, &url)
+            ..settings(ArmKind::OpenAi, &server.url)
         })
         .await,
         Deadline::Idle
     );
-    let (url, _left) = hanging("");
+    let server = hanging("");
     assert_eq!(
         timed_out(ArmSettings {
             total_ms: 30,
-            ..settings(ArmKind::OpenAi, &url)
+            ..settings(ArmKind::OpenAi, &server.url)
         })
         .await,
         Deadline::Total
@@ -145,16 +136,16 @@ async fn each_deadline_is_kept() {
 
 #[tokio::test]
 async fn a_deadline_closes_the_upstreams_connection() {
-    let (url, left) = hanging(TEXT);
+    let server = hanging(TEXT);
     assert_eq!(
         timed_out(ArmSettings {
             idle_ms: 30,
-            ..settings(ArmKind::OpenAi, &url)
+            ..settings(ArmKind::OpenAi, &server.url)
         })
         .await,
         Deadline::Idle
     );
-    told(left).await;
+    told(server.left).await;
 }
 
 #[tokio::test]
@@ -179,10 +170,10 @@ async fn connecting_has_its_own_deadline() {
 
 #[tokio::test]
 async fn an_arm_takes_no_more_requests_than_it_may() {
-    let (url, _left) = hanging(TEXT);
+    let server = hanging(TEXT);
     let arm = over(ArmSettings {
         concurrency: 2,
-        ..settings(ArmKind::OpenAi, &url)
+        ..settings(ArmKind::OpenAi, &server.url)
     });
     let first = arm.complete(request()).await.unwrap();
     assert!(arm.eligible());
@@ -209,9 +200,9 @@ fn switchable(open_ms: u64) -> (Arm, Arc<Mutex<&'static str>>) {
         while connection.request().is_some() {
             let status = *told.lock().unwrap();
             if status == "200 OK" {
-                connection.events(&WHOLE)
+                connection.events(&WHOLE);
             } else {
-                connection.answer(status, "", "")
+                connection.answer(status, "", "");
             }
         }
     });

@@ -5,7 +5,7 @@ mod fake;
 mod faults;
 mod limits;
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use futures_util::StreamExt;
 
@@ -69,4 +69,12 @@ async fn whole(
         }
     }
     (said, Ok(ended))
+}
+
+/// Waits for a server's word while this thread goes on serving the client's connections.
+async fn told(word: mpsc::Receiver<()>) {
+    tokio::task::spawn_blocking(move || word.recv())
+        .await
+        .unwrap()
+        .unwrap();
 }
