@@ -66,7 +66,7 @@ impl Policy {
     /// If the context has another dimension.
     pub fn prediction(&self, features: &Features, arm: &str) -> Result<f64, PolicyError> {
         self.check(features)?;
-        Ok(self.ridge.prediction(arm, features.as_slice()))
+        Ok(self.ridge.predictions(&[arm], features.as_slice())[0])
     }
 
     /// The probability of every given arm, in the order given.
@@ -122,10 +122,9 @@ impl Policy {
         if !self.spec.rule.learns() {
             return Ok(vec![0.0; arms.len()]);
         }
-        let mut scores = Vec::with_capacity(arms.len());
-        for arm in arms {
-            let score = self.ridge.prediction(arm, features.as_slice());
-            scores.push(finite(arm, score)?);
+        let scores = self.ridge.predictions(arms, features.as_slice());
+        for (arm, &score) in arms.iter().zip(&scores) {
+            finite(arm, score)?;
         }
         Ok(scores)
     }

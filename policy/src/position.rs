@@ -55,7 +55,7 @@ pub enum After {
 
 impl Position {
     /// How many bytes before and after the cursor are read, at most.
-    pub const WINDOW: usize = 512;
+    pub const WINDOW: usize = 256;
 
     /// Looks at the text around the cursor: at most [`Position::WINDOW`] bytes on either side.
     ///
@@ -77,7 +77,7 @@ impl Position {
             in_comment: scan.state.is_comment(),
             in_string: scan.state.is_string(),
             indent: if seen { indent(line) } else { 0 },
-            depth: scan.depth,
+            depth: scan.depth.unsigned_abs(),
             after: if line_blank {
                 After::Start
             } else {
@@ -138,12 +138,16 @@ fn after(line: &[u8]) -> After {
 }
 
 fn after_word(line: &[u8]) -> After {
+    // No keyword or number of interest is longer.
+    let line = &line[line.len().saturating_sub(WORD_BYTES)..];
     let start = line
         .iter()
         .rposition(|&b| !is_word(b))
         .map_or(0, |at| at + 1);
     let word = &line[start..];
-    if word[0].is_ascii_digit() {
+    if word.len() == WORD_BYTES {
+        After::Identifier
+    } else if word[0].is_ascii_digit() {
         After::Number
     } else if is_keyword(word) {
         After::Keyword
@@ -154,7 +158,7 @@ fn after_word(line: &[u8]) -> After {
 
 struct Scan {
     state: State,
-    depth: u16,
+    depth: i16,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -185,25 +189,42 @@ fn scan(window: &[u8], lexis: Lexis) -> Scan {
     let mut at = 0;
     while at < window.len() {
         at += match scan.state {
-            State::Code if !SPECIAL[usize::from(window[at])] => 1,
-            State::Code => scan.code(window, at, lexis),
-            _ => scan.leave(window, at, lexis),
+            State::Code => scan.skip_code(&window[at..]),
+            _ => skip_text(&window[at..]),
         };
+        if at < window.len() {
+            at += match scan.state {
+                State::Code => scan.code(window, at, lexis),
+                _ => scan.leave(window, at, lexis),
+            };
+        }
     }
     scan
 }
 
 impl Scan {
+    /// Counts brackets up to the next byte that may begin something else than code; returns how
+    /// many bytes that took. Without a branch for each bracket, which no processor could foresee.
+    fn skip_code(&mut self, rest: &[u8]) -> usize {
+        let mut depth = self.depth;
+        let end = rest.iter().position(|&b| {
+            let turn = TURNS[usize::from(b)];
+            if turn != BREAK {
+                depth = (depth + turn).max(0);
+            }
+            turn == BREAK
+        });
+        self.depth = depth;
+        end.unwrap_or(rest.len())
+    }
+
     /// One step in code; returns how many bytes it took.
     fn code(&mut self, window: &[u8], at: usize, lexis: Lexis) -> usize {
         let rest = &window[at..];
         match rest[0] {
-            b'(' | b'[' | b'{' => self.depth += 1,
-            b')' | b']' | b'}' => self.depth = self.depth.saturating_sub(1),
-            quote @ (b'"' | b'\'' | b'`') => return self.quote(rest, quote, lexis),
-            _ => return self.comment(window, at, lexis),
+            quote @ (b'"' | b'\'' | b'`') => self.quote(rest, quote, lexis),
+            _ => self.comment(window, at, lexis),
         }
-        1
     }
 
     fn quote(&mut self, rest: &[u8], quote: u8, lexis: Lexis) -> usize {
@@ -269,6 +290,12 @@ impl Scan {
     }
 }
 
+/// Bytes up to the next one that may end a comment or string.
+fn skip_text(rest: &[u8]) -> usize {
+    let end = rest.iter().position(|&b| CLOSING[usize::from(b)]);
+    end.unwrap_or(rest.len())
+}
+
 fn prefix_length(rest: &[u8], prefix: &[u8]) -> usize {
     if rest.starts_with(prefix) {
         prefix.len()
@@ -292,18 +319,40 @@ fn character(rest: &[u8]) -> usize {
 }
 
 const CHARACTER_BYTES: usize = 12;
+const WORD_BYTES: usize = 32;
 
-/// The bytes that can change what the following ones mean.
-static SPECIAL: [bool; 256] = {
-    let mut table = [false; 256];
-    let bytes = b"()[]{}\"'`/#-%;<";
-    let mut at = 0;
-    while at < bytes.len() {
-        table[bytes[at] as usize] = true;
-        at += 1;
-    }
+/// By how much each byte changes the depth in code, or [`BREAK`].
+static TURNS: [i16; 256] = {
+    let mut table = [0; 256];
+    fill(&mut table, b"([{", 1);
+    fill(&mut table, b")]}", -1);
+    fill(&mut table, b"\"'`/#-%;<", BREAK);
     table
 };
+
+/// Marks the bytes that may begin a comment or string.
+const BREAK: i16 = i16::MAX;
+
+/// The bytes that can end a comment or string, or keep one from ending.
+static CLOSING: [bool; 256] = {
+    let mut table = [0; 256];
+    fill(&mut table, b"\n*-\"'`\\", 1);
+    let mut flags = [false; 256];
+    let mut at = 0;
+    while at < 256 {
+        flags[at] = table[at] != 0;
+        at += 1;
+    }
+    flags
+};
+
+const fn fill(table: &mut [i16; 256], bytes: &[u8], value: i16) {
+    let mut at = 0;
+    while at < bytes.len() {
+        table[bytes[at] as usize] = value;
+        at += 1;
+    }
+}
 
 #[cfg(test)]
 mod tests {

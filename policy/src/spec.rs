@@ -14,20 +14,21 @@ use crate::SpecError;
 /// | `fixed:ngram=0.7,file=0.3` | a weight per arm; `floor=0` |
 /// | `always:ngram` | the arm; `floor=0` |
 /// | `epsilon-greedy` | `epsilon=0.1` |
-/// | `softmax` | `temperature=0.1` |
-/// | `linucb` | `alpha=1` |
-/// | `lints` | `scale=0.3`, `draws=64` |
-/// | `squarecb` | `gamma=1` |
+/// | `softmax` | `temperature=0.05` |
+/// | `linucb` | `alpha=0.3` |
+/// | `lints` | `scale=0.1`, `draws=64` |
+/// | `squarecb` | `gamma=10` |
 ///
 /// The last five learn, and have `floor=0.05` and `lambda=1` besides: the least probability of any
 /// arm, and the strength of the ridge. The arms of `fixed` and `always` are meant by name, in all
-/// their versions, or by a full id such as `ngram@2`.
+/// their versions, or by a full id such as `ngram@2`. The defaults did well on simulated worlds of
+/// four and eight arms, over 500 to 5,000 decisions.
 ///
 /// ```
 /// use echo_policy::PolicySpec;
 ///
 /// let spec: PolicySpec = "squarecb:floor=0.02".parse()?;
-/// assert_eq!(spec.to_string(), "squarecb:gamma=1,floor=0.02,lambda=1");
+/// assert_eq!(spec.to_string(), "squarecb:gamma=10,floor=0.02,lambda=1");
 /// # Ok::<(), echo_policy::SpecError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -113,7 +114,7 @@ impl Default for PolicySpec {
     /// `SquareCB`.
     fn default() -> Self {
         Self {
-            rule: Rule::SquareCb { gamma: 1.0 },
+            rule: Rule::SquareCb { gamma: 10.0 },
             floor: 0.05,
             lambda: 1.0,
         }

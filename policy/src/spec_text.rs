@@ -27,20 +27,20 @@ impl FromStr for PolicySpec {
                 })
             }
             "softmax" => learning("softmax", rest, "temperature, floor, lambda", |keys| {
-                let temperature = keys.number("temperature", 0.1, &POSITIVE)?;
+                let temperature = keys.number("temperature", 0.05, &POSITIVE)?;
                 Ok(Rule::Softmax { temperature })
             }),
             "linucb" => learning("linucb", rest, "alpha, floor, lambda", |keys| {
-                let alpha = keys.number("alpha", 1.0, &FACTOR)?;
+                let alpha = keys.number("alpha", 0.3, &FACTOR)?;
                 Ok(Rule::LinUcb { alpha })
             }),
             "lints" => learning("lints", rest, "scale, draws, floor, lambda", |keys| {
-                let scale = keys.number("scale", 0.3, &FACTOR)?;
+                let scale = keys.number("scale", 0.1, &FACTOR)?;
                 let draws = keys.whole("draws", 64)?;
                 Ok(Rule::LinTs { scale, draws })
             }),
             "squarecb" => learning("squarecb", rest, "gamma, floor, lambda", |keys| {
-                let gamma = keys.number("gamma", 1.0, &POSITIVE)?;
+                let gamma = keys.number("gamma", 10.0, &POSITIVE)?;
                 Ok(Rule::SquareCb { gamma })
             }),
             _ => Err(SpecError::UnknownPolicy(name.to_owned())),
@@ -272,12 +272,15 @@ mod tests {
                 "softmax:temperature=2",
                 "softmax:temperature=2,floor=0.05,lambda=1",
             ),
-            ("linucb:lambda=0.5", "linucb:alpha=1,floor=0.05,lambda=0.5"),
+            (
+                "linucb:lambda=0.5",
+                "linucb:alpha=0.3,floor=0.05,lambda=0.5",
+            ),
             (
                 "lints:draws=8,scale=1",
                 "lints:scale=1,draws=8,floor=0.05,lambda=1",
             ),
-            (" squarecb:floor=-0 ", "squarecb:gamma=1,floor=0,lambda=1"),
+            (" squarecb:floor=-0 ", "squarecb:gamma=10,floor=0,lambda=1"),
         ] {
             let spec: PolicySpec = text.parse().unwrap();
             assert_eq!(spec.to_string(), canonical);
@@ -352,7 +355,7 @@ mod tests {
     fn a_spec_is_a_string_in_json() {
         let spec = PolicySpec::default();
         let json = serde_json::to_string(&spec).unwrap();
-        assert_eq!(json, "\"squarecb:gamma=1,floor=0.05,lambda=1\"");
+        assert_eq!(json, "\"squarecb:gamma=10,floor=0.05,lambda=1\"");
         assert_eq!(serde_json::from_str::<PolicySpec>(&json).unwrap(), spec);
         assert!(serde_json::from_str::<PolicySpec>("\"squarecb:x=1\"").is_err());
     }

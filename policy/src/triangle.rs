@@ -11,19 +11,6 @@ pub(crate) fn column(packed: &[f64], j: usize) -> &[f64] {
     &packed[start..=start + j]
 }
 
-/// The product of a symmetric matrix, given by its packed upper triangle, with a vector.
-pub(crate) fn multiply(packed: &[f64], x: &[f64]) -> Vec<f64> {
-    let mut y = vec![0.0; x.len()];
-    for j in 0..x.len() {
-        let column = column(packed, j);
-        y[j] += dot(column, &x[..=j]);
-        for i in 0..j {
-            y[i] += column[i] * x[j];
-        }
-    }
-    y
-}
-
 /// The factor L of a positive definite matrix: L L' = A + lambda I.
 ///
 /// Row `i` of L lies where column `i` of the upper triangle of A lay.
@@ -92,6 +79,19 @@ impl Cholesky {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// The product of a symmetric matrix, given by its packed upper triangle, with a vector.
+    fn multiply(packed: &[f64], x: &[f64]) -> Vec<f64> {
+        let mut y = vec![0.0; x.len()];
+        for j in 0..x.len() {
+            let column = column(packed, j);
+            y[j] += dot(column, &x[..=j]);
+            for i in 0..j {
+                y[i] += column[i] * x[j];
+            }
+        }
+        y
+    }
 
     fn sums(rows: &[Vec<f64>], dimension: usize) -> Vec<f64> {
         let mut packed = vec![0.0; packed_length(dimension)];
