@@ -1,5 +1,6 @@
 //! A batch: consecutive records committed together, one row of the journal.
 
+use std::fmt;
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
@@ -31,6 +32,15 @@ pub(crate) enum BatchFault {
     Newer(u32),
 }
 
+impl fmt::Display for BatchFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged(reason) => f.write_str(reason),
+            Self::Newer(format) => write!(f, "written in the newer format {format}"),
+        }
+    }
+}
+
 impl Batch {
     /// The batch of `lines`, the first of which gets `first_seq`.
     pub(crate) fn of<'a>(first_seq: u64, lines: impl IntoIterator<Item = &'a [u8]>) -> Self {
@@ -43,7 +53,13 @@ impl Batch {
             count += 1;
         }
         let checksum = checksum(first_seq, count, v1::VERSION, &payload);
-        Self { first_seq, count, format: v1::VERSION, checksum, payload }
+        Self {
+            first_seq,
+            count,
+            format: v1::VERSION,
+            checksum,
+            payload,
+        }
     }
 
     /// The sequence number after the last record's.
@@ -67,7 +83,10 @@ impl Batch {
         }
         let lines = self.lines().count() as u64;
         if lines != self.count {
-            return Err(BatchFault::Damaged(format!("{lines} lines for {} records", self.count)));
+            return Err(BatchFault::Damaged(format!(
+                "{lines} lines for {} records",
+                self.count
+            )));
         }
         Ok(())
     }
@@ -82,8 +101,24 @@ impl Batch {
         &self,
         seq: u64,
     ) -> impl Iterator<Item = (u64, Result<Record, LineFault>)> {
-        self.lines().filter(move |(at, _)| *at >= seq).map(|(at, line)| (at, decode(line)))
+        self.lines()
+            .filter(move |(at, _)| *at >= seq)
+            .map(|(at, line)| (at, decode(line)))
     }
+}
+
+/// The last number of a damaged batch, whose own count cannot be trusted.
+pub(crate) fn last_of_damaged(batch: &Batch, next: Option<&Batch>) -> u64 {
+    let lines = batch.lines().count() as u64;
+    let end = match next {
+        Some(next) => next.first_seq,
+        // Where count and lines differ, the larger: a number must never be used twice.
+        None if batch.count <= batch.payload.len() as u64 => {
+            batch.first_seq + batch.count.max(lines)
+        }
+        None => batch.first_seq + lines,
+    };
+    end - 1
 }
 
 fn checksum(first_seq: u64, count: u64, format: u32, payload: &[u8]) -> Vec<u8> {
@@ -103,17 +138,35 @@ mod tests {
     fn any_changed_part_is_noticed() {
         let batch = Batch::of(7, [b"a".as_slice(), b"b"]);
         assert_eq!(batch.verify(), Ok(()));
-        assert_eq!((batch.seqs(), batch.payload.as_slice()), (7..9, b"a\nb".as_slice()));
+        assert_eq!(
+            (batch.seqs(), batch.payload.as_slice()),
+            (7..9, b"a\nb".as_slice())
+        );
         let change = |change: fn(&mut Batch)| {
             let mut changed = batch.clone();
             change(&mut changed);
             changed.verify()
         };
-        assert!(matches!(change(|b| b.first_seq += 1), Err(BatchFault::Damaged(_))));
-        assert!(matches!(change(|b| b.count -= 1), Err(BatchFault::Damaged(_))));
-        assert!(matches!(change(|b| b.payload[0] ^= 1), Err(BatchFault::Damaged(_))));
-        assert!(matches!(change(|b| b.checksum[0] ^= 1), Err(BatchFault::Damaged(_))));
-        assert!(matches!(change(|b| b.format = 0), Err(BatchFault::Damaged(_))));
+        assert!(matches!(
+            change(|b| b.first_seq += 1),
+            Err(BatchFault::Damaged(_))
+        ));
+        assert!(matches!(
+            change(|b| b.count -= 1),
+            Err(BatchFault::Damaged(_))
+        ));
+        assert!(matches!(
+            change(|b| b.payload[0] ^= 1),
+            Err(BatchFault::Damaged(_))
+        ));
+        assert!(matches!(
+            change(|b| b.checksum[0] ^= 1),
+            Err(BatchFault::Damaged(_))
+        ));
+        assert!(matches!(
+            change(|b| b.format = 0),
+            Err(BatchFault::Damaged(_))
+        ));
         assert_eq!(change(|b| b.format = 9), Err(BatchFault::Newer(9)));
     }
 }

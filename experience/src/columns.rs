@@ -9,7 +9,8 @@ use serde_arrow::schema::{SchemaLike, TracingOptions};
 
 use crate::record::{Entry, Kind};
 use crate::schema::v1::{
-    ConfigurationChanged, Decision, Event, Evidence, ModelPublished, PolicyPublished, Record, Served,
+    ConfigurationChanged, Decision, Event, Evidence, ModelPublished, PolicyPublished, Record,
+    Served,
 };
 
 /// The first column of every file: the sequence number.
@@ -80,17 +81,28 @@ macro_rules! bodies {
     )* };
 }
 
-bodies!(Decision, Served, Evidence, Event, PolicyPublished, ModelPublished, ConfigurationChanged);
+bodies!(
+    Decision,
+    Served,
+    Evidence,
+    Event,
+    PolicyPublished,
+    ModelPublished,
+    ConfigurationChanged
+);
 
 fn fields_of<T: Body>() -> Result<Vec<FieldRef>, String> {
-    let options =
-        TracingOptions::default().strings_as_large_utf8(false).sequence_as_large_list(false);
+    let options = TracingOptions::default()
+        .strings_as_large_utf8(false)
+        .sequence_as_large_list(false);
     Vec::<FieldRef>::from_type::<T>(options).map_err(|error| error.to_string())
 }
 
 fn encode_as<T: Body>(schema: &Arc<Schema>, entries: &[Entry]) -> Result<RecordBatch, String> {
-    let (seqs, bodies): (Vec<u64>, Vec<&T>) =
-        entries.iter().filter_map(|entry| Some((entry.seq, T::of(&entry.record)?))).unzip();
+    let (seqs, bodies): (Vec<u64>, Vec<&T>) = entries
+        .iter()
+        .filter_map(|entry| Some((entry.seq, T::of(&entry.record)?)))
+        .unzip();
     let bodies = serde_arrow::to_record_batch(&schema.fields()[1..], &bodies)
         .map_err(|error| error.to_string())?;
     let mut columns: Vec<ArrayRef> = vec![Arc::new(UInt64Array::from(seqs))];
@@ -107,6 +119,9 @@ fn decode_as<T: Body>(columns: &RecordBatch) -> Result<Vec<Entry>, String> {
     // Not the library's message: it may quote the logged text.
     let bodies: Vec<T> = serde_arrow::from_record_batch(columns)
         .map_err(|_| "its columns are not those of the schema")?;
-    let entry = |(seq, body): (&u64, T)| Entry { seq: *seq, record: body.into_record() };
+    let entry = |(seq, body): (&u64, T)| Entry {
+        seq: *seq,
+        record: body.into_record(),
+    };
     Ok(seqs.values().iter().zip(bodies).map(entry).collect())
 }

@@ -5,13 +5,16 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use crate::columns;
 use crate::damage::{Damage, DamagedRange};
 use crate::error::LogError;
+use crate::guard::guarded;
 use crate::record::{Entry, Kind};
 use crate::schema::v1;
 use crate::segment::{KIND_KEY, SCHEMA_KEY, SegmentFile, sha256_of};
@@ -57,7 +60,10 @@ impl SegmentCursor {
         attempt: Attempt,
     ) -> Result<Opened, LogError> {
         let last_seq = files.iter().map(|file| file.last_seq).max().unwrap_or(seq);
-        let mut cursor = Self { last_seq, files: Vec::new() };
+        let mut cursor = Self {
+            last_seq,
+            files: Vec::new(),
+        };
         for file in files {
             let Ok(kind) = file.kind.parse() else {
                 if attempt.count_unknown {
@@ -117,30 +123,38 @@ impl FileCursor {
             return Err(OpenFault::Damaged("the checksum fails".to_owned()));
         }
         let handle = File::open(path).map_err(from_io)?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(handle)
-            .map_err(|error| OpenFault::Damaged(error.to_string()))?;
-        let metadata = builder.metadata();
-        check_schema(path, metadata).map_err(OpenFault::Refused)?;
-        let (groups, rows) = (groups_from(metadata, from), rows_at_once(metadata));
-        let reader = builder
-            .with_row_groups(groups)
-            .with_batch_size(rows)
-            .build()
-            .map_err(|error| OpenFault::Damaged(error.to_string()))?;
-        let (file, reader) = (file.clone(), Some(reader));
-        Ok(Self { file, kind, from, reader, rows: VecDeque::new(), given: 0 })
+        let builder = guarded(|| builder(handle)).map_err(OpenFault::Damaged)?;
+        check_schema(path, builder.metadata()).map_err(OpenFault::Refused)?;
+        let reader = guarded(|| {
+            let metadata = builder.metadata();
+            let (groups, rows) = (groups_from(metadata, from), rows_at_once(metadata));
+            let builder = builder.with_row_groups(groups).with_batch_size(rows);
+            builder.build().map_err(|error| error.to_string())
+        });
+        let reader = Some(reader.map_err(OpenFault::Damaged)?);
+        Ok(Self {
+            file: file.clone(),
+            kind,
+            from,
+            reader,
+            rows: VecDeque::new(),
+            given: 0,
+        })
     }
 
     /// The sequence number of the next row.
     fn peek(&mut self, damage: &mut Damage) -> Option<u64> {
         while self.rows.is_empty() {
-            match self.reader.as_mut()?.next() {
-                None => self.reader = None,
-                Some(Ok(columns)) => match columns::decode(self.kind, &columns) {
-                    Ok(rows) => self.take(rows),
-                    Err(reason) => self.give_up(damage, reason),
-                },
-                Some(Err(error)) => self.give_up(damage, error.to_string()),
+            let (reader, kind) = (self.reader.as_mut()?, self.kind);
+            let rows = guarded(|| match reader.next() {
+                None => Ok(None),
+                Some(Ok(columns)) => columns::decode(kind, &columns).map(Some),
+                Some(Err(error)) => Err(error.to_string()),
+            });
+            match rows {
+                Ok(None) => self.reader = None,
+                Ok(Some(rows)) => self.take(rows),
+                Err(reason) => self.give_up(damage, reason),
             }
         }
         self.rows.front().map(|entry| entry.seq)
@@ -148,20 +162,32 @@ impl FileCursor {
 
     fn take(&mut self, rows: Vec<Entry>) {
         self.given += rows.len() as u64;
-        self.rows.extend(rows.into_iter().filter(|entry| entry.seq >= self.from));
+        self.rows
+            .extend(rows.into_iter().filter(|entry| entry.seq >= self.from));
     }
 
     fn give_up(&mut self, damage: &mut Damage, reason: String) {
         self.reader = None;
         let mut range = damaged(&self.file, reason);
-        range.records = range.records.map(|records| records.saturating_sub(self.given));
+        range.records = range
+            .records
+            .map(|records| records.saturating_sub(self.given));
         damage.add(range);
     }
 }
 
+fn builder(file: File) -> Result<ParquetRecordBatchReaderBuilder<File>, String> {
+    // The file's own schema suffices; the copy of it in Arrow's form is one more thing to break.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
+        .map_err(|error| error.to_string())
+}
+
 impl std::fmt::Debug for FileCursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FileCursor").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("FileCursor")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
     }
 }
 
@@ -177,9 +203,15 @@ pub(crate) fn value(metadata: &ParquetMetaData, key: &str) -> Option<String> {
 }
 
 fn check_schema(path: &Path, metadata: &ParquetMetaData) -> Result<(), LogError> {
-    let found = value(metadata, SCHEMA_KEY).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let found = value(metadata, SCHEMA_KEY)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
     if found > v1::VERSION {
-        return Err(LogError::Newer { path: path.to_path_buf(), found, supported: v1::VERSION });
+        return Err(LogError::Newer {
+            path: path.to_path_buf(),
+            found,
+            supported: v1::VERSION,
+        });
     }
     Ok(())
 }
@@ -189,18 +221,28 @@ fn groups_from(metadata: &ParquetMetaData, seq: u64) -> Vec<usize> {
     let ends_before = |index: &usize| {
         let column = metadata.row_group(*index).columns().first();
         match column.and_then(|column| column.statistics()) {
-            Some(Statistics::Int64(seqs)) => {
-                seqs.max_opt().is_some_and(|last| last.cast_unsigned() < seq)
-            }
+            Some(Statistics::Int64(seqs)) => seqs
+                .max_opt()
+                .is_some_and(|last| last.cast_unsigned() < seq),
             _ => false,
         }
     };
-    (0..metadata.num_row_groups()).filter(|index| !ends_before(index)).collect()
+    (0..metadata.num_row_groups())
+        .filter(|index| !ends_before(index))
+        .collect()
 }
 
 fn rows_at_once(metadata: &ParquetMetaData) -> usize {
-    let bytes: i64 = metadata.row_groups().iter().map(|group| group.total_byte_size()).sum();
-    let rows: i64 = metadata.row_groups().iter().map(|group| group.num_rows()).sum();
+    let bytes: i64 = metadata
+        .row_groups()
+        .iter()
+        .map(RowGroupMetaData::total_byte_size)
+        .sum();
+    let rows: i64 = metadata
+        .row_groups()
+        .iter()
+        .map(RowGroupMetaData::num_rows)
+        .sum();
     let bytes_per_row = usize::try_from(bytes / rows.max(1)).unwrap_or(0).max(1);
     (BYTES_AT_ONCE / bytes_per_row).clamp(1, ROWS_AT_ONCE)
 }

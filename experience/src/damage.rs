@@ -55,7 +55,9 @@ impl Damage {
     }
 
     pub(crate) fn add(&mut self, range: DamagedRange) {
-        self.ranges.entry((range.first_seq, range.place.clone())).or_insert(range);
+        self.ranges
+            .entry((range.first_seq, range.place.clone()))
+            .or_insert(range);
     }
 
     pub(crate) fn add_unknown(&mut self, kind: String, records: u64) {
@@ -75,20 +77,34 @@ impl fmt::Display for Damage {
             return f.write_str("no damage");
         }
         let ranges = self.ranges.values().map(ToString::to_string);
-        let kinds = self
-            .unknown_kinds
+        let kinds = self.unknown_kinds.iter().map(|(kind, records)| {
+            format!("{records} records of the unknown kind {kind:?} skipped")
+        });
+        let lines: Vec<String> = self
+            .notes
             .iter()
-            .map(|(kind, records)| format!("{records} records of the unknown kind {kind:?} skipped"));
-        let lines: Vec<String> = self.notes.iter().cloned().chain(ranges).chain(kinds).collect();
+            .cloned()
+            .chain(ranges)
+            .chain(kinds)
+            .collect();
         f.write_str(&lines.join("\n"))
     }
 }
 
 impl fmt::Display for DamagedRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { first_seq, last_seq, place, records, reason } = self;
+        let Self {
+            first_seq,
+            last_seq,
+            place,
+            records,
+            reason,
+        } = self;
         match records {
-            Some(records) => write!(f, "{place}: {records} records in {first_seq}..={last_seq}: {reason}"),
+            Some(records) => write!(
+                f,
+                "{place}: {records} records in {first_seq}..={last_seq}: {reason}"
+            ),
             None => write!(f, "{place}: records in {first_seq}..={last_seq}: {reason}"),
         }
     }

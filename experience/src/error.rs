@@ -92,15 +92,25 @@ pub enum LogError {
 
 impl LogError {
     pub(crate) fn io(action: &'static str, path: &Path, error: &std::io::Error) -> Self {
-        Self::Io { action, path: path.to_path_buf(), reason: error.to_string() }
+        Self::Io {
+            action,
+            path: path.to_path_buf(),
+            reason: error.to_string(),
+        }
     }
 
     pub(crate) fn journal(path: &Path, error: &rusqlite::Error) -> Self {
-        Self::Journal { path: path.to_path_buf(), reason: error.to_string() }
+        Self::Journal {
+            path: path.to_path_buf(),
+            reason: error.to_string(),
+        }
     }
 
     pub(crate) fn segment(path: &Path, error: &dyn fmt::Display) -> Self {
-        Self::Segment { path: path.to_path_buf(), reason: error.to_string() }
+        Self::Segment {
+            path: path.to_path_buf(),
+            reason: error.to_string(),
+        }
     }
 }
 
@@ -108,18 +118,34 @@ impl fmt::Display for LogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InUse { directory } => {
-                write!(f, "the log in {} is being written by another process", directory.display())
+                write!(
+                    f,
+                    "the log in {} is being written by another process",
+                    directory.display()
+                )
             }
-            Self::Io { action, path, reason } => {
+            Self::Io {
+                action,
+                path,
+                reason,
+            } => {
                 write!(f, "cannot {action} {}: {reason}", path.display())
             }
             Self::NotALog { path, reason } => {
                 write!(f, "{} is not an experience log: {reason}", path.display())
             }
             Self::Empty { directory } => {
-                write!(f, "{} is empty: no log was written here", directory.display())
+                write!(
+                    f,
+                    "{} is empty: no log was written here",
+                    directory.display()
+                )
             }
-            Self::Newer { path, found, supported } => write!(
+            Self::Newer {
+                path,
+                found,
+                supported,
+            } => write!(
                 f,
                 "{} has format {found}, but this program reads up to {supported}: use a newer one",
                 path.display()
@@ -131,7 +157,10 @@ impl fmt::Display for LogError {
                 write!(f, "a record of {bytes} bytes is over the limit of {limit}")
             }
             Self::QueueFull { records, bytes } => {
-                write!(f, "the log's queue is full ({records} records, {bytes} bytes)")
+                write!(
+                    f,
+                    "the log's queue is full ({records} records, {bytes} bytes)"
+                )
             }
             Self::Dead { reason } => write!(f, "the log's journal is dead: {reason}"),
             Self::Closed => f.write_str("the log is closed"),

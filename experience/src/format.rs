@@ -22,7 +22,10 @@ pub(crate) fn read(directory: &Path) -> Result<Option<u32>, LogError> {
     };
     let Ok(found) = text.trim().parse() else {
         let reason = "its FORMAT file holds no number".to_owned();
-        return Err(LogError::NotALog { path: directory.to_path_buf(), reason });
+        return Err(LogError::NotALog {
+            path: directory.to_path_buf(),
+            reason,
+        });
     };
     check(&path, found)?;
     Ok(Some(found))
@@ -31,7 +34,11 @@ pub(crate) fn read(directory: &Path) -> Result<Option<u32>, LogError> {
 /// Refuses a format newer than ours.
 pub(crate) fn check(path: &Path, found: u32) -> Result<(), LogError> {
     if found > FORMAT {
-        return Err(LogError::Newer { path: path.to_path_buf(), found, supported: FORMAT });
+        return Err(LogError::Newer {
+            path: path.to_path_buf(),
+            found,
+            supported: FORMAT,
+        });
     }
     Ok(())
 }

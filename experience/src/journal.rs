@@ -13,6 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params}
 use crate::batch::Batch;
 use crate::error::LogError;
 use crate::format::{self, FORMAT};
+use crate::quarantine::Quarantined;
 use crate::segment::SegmentFile;
 
 /// The journal's file within a log's directory.
@@ -48,15 +49,6 @@ pub(crate) struct Journal {
     path: PathBuf,
 }
 
-/// A stretch of the log that was put aside, since it could not be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Quarantined {
-    pub(crate) first_seq: u64,
-    pub(crate) last_seq: u64,
-    pub(crate) reason: String,
-    pub(crate) payload: Option<Vec<u8>>,
-}
-
 /// Why a journal could not be opened.
 #[derive(Debug)]
 pub(crate) enum OpenFault {
@@ -87,7 +79,10 @@ impl Journal {
     pub(crate) fn open(path: &Path, bytes_max: u64) -> Result<Self, OpenFault> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
-        let journal = Self { connection, path: path.to_path_buf() };
+        let journal = Self {
+            connection,
+            path: path.to_path_buf(),
+        };
         let is_new = journal.is_without_tables()?;
         if !is_new {
             journal.check_identity()?;
@@ -99,7 +94,9 @@ impl Journal {
         )?;
         let page = journal.pragma("page_size")?.unsigned_abs().max(1);
         let pages = (bytes_max / page).clamp(16, u64::from(u32::MAX) - 1);
-        journal.connection.query_row(&format!("PRAGMA max_page_count={pages}"), [], |_| Ok(()))?;
+        journal
+            .connection
+            .query_row(&format!("PRAGMA max_page_count={pages}"), [], |_| Ok(()))?;
         if is_new {
             journal.create_tables()?;
         }
@@ -110,7 +107,10 @@ impl Journal {
     pub(crate) fn open_read_only(path: &Path) -> Result<Self, OpenFault> {
         let connection = Connection::open_with_flags(path, READ_ONLY)?;
         connection.busy_timeout(BUSY)?;
-        let journal = Self { connection, path: path.to_path_buf() };
+        let journal = Self {
+            connection,
+            path: path.to_path_buf(),
+        };
         journal.check_identity()?;
         Ok(journal)
     }
@@ -118,7 +118,10 @@ impl Journal {
     /// Opens a damaged journal to read what can be read of it.
     pub(crate) fn open_unchecked(path: &Path) -> rusqlite::Result<Self> {
         let connection = Connection::open_with_flags(path, READ_ONLY)?;
-        let journal = Self { connection, path: path.to_path_buf() };
+        let journal = Self {
+            connection,
+            path: path.to_path_buf(),
+        };
         journal.is_without_tables()?;
         Ok(journal)
     }
@@ -129,13 +132,19 @@ impl Journal {
     pub(crate) fn open_immutable(path: &Path) -> Result<Self, OpenFault> {
         let uri = format!("file:{}?immutable=1", percent_encoded(path));
         let connection = Connection::open_with_flags(uri, READ_ONLY | OpenFlags::SQLITE_OPEN_URI)?;
-        let journal = Self { connection, path: path.to_path_buf() };
+        let journal = Self {
+            connection,
+            path: path.to_path_buf(),
+        };
         journal.check_identity()?;
         Ok(journal)
     }
 
     fn is_without_tables(&self) -> rusqlite::Result<bool> {
-        self.connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
+        self.connection
+            .query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| {
+                row.get(0)
+            })
     }
 
     fn create_tables(&self) -> rusqlite::Result<()> {
@@ -157,7 +166,8 @@ impl Journal {
     }
 
     fn pragma(&self, name: &str) -> rusqlite::Result<i64> {
-        self.connection.pragma_query_value(None, name, |row| row.get(0))
+        self.connection
+            .pragma_query_value(None, name, |row| row.get(0))
     }
 
     /// Commits one batch; it is on the disk when this returns.
@@ -166,7 +176,10 @@ impl Journal {
         batch: &Batch,
         before_commit: impl FnOnce() -> io::Result<()>,
     ) -> Result<(), String> {
-        let transaction = self.connection.transaction().map_err(|error| error.to_string())?;
+        let transaction = self
+            .connection
+            .transaction()
+            .map_err(|error| error.to_string())?;
         transaction
             .prepare_cached("INSERT INTO batches VALUES (?1, ?2, ?3, ?4, ?5)")
             .and_then(|mut insert| {
@@ -185,12 +198,15 @@ impl Journal {
 
     /// A commit that changes nothing of the log, to see whether commits work.
     pub(crate) fn beat(&self) -> rusqlite::Result<()> {
-        self.connection.execute("UPDATE pulse SET beat = beat + 1", []).map(drop)
+        self.connection
+            .execute("UPDATE pulse SET beat = beat + 1", [])
+            .map(drop)
     }
 
     /// Moves everything from the write-ahead file into the database, synced.
     pub(crate) fn checkpoint(&self) -> rusqlite::Result<()> {
-        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
     /// In one commit: the manifest names a segment's files, and the batches in them go.
@@ -201,7 +217,10 @@ impl Journal {
         through: u64,
     ) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
-        transaction.execute("DELETE FROM batches WHERE first_seq <= ?1", [through.cast_signed()])?;
+        transaction.execute(
+            "DELETE FROM batches WHERE first_seq <= ?1",
+            [through.cast_signed()],
+        )?;
         add_files(&transaction, files)?;
         add_quarantined(&transaction, aside)?;
         transaction.commit()
@@ -218,8 +237,10 @@ impl Journal {
     pub(crate) fn quarantine(&mut self, aside: &[Quarantined]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         for stretch in aside {
-            transaction
-                .execute("DELETE FROM batches WHERE first_seq = ?1", [stretch.first_seq.cast_signed()])?;
+            transaction.execute(
+                "DELETE FROM batches WHERE first_seq = ?1",
+                [stretch.first_seq.cast_signed()],
+            )?;
         }
         add_quarantined(&transaction, aside)?;
         transaction.commit()
@@ -227,9 +248,9 @@ impl Journal {
 
     /// Everything that was put aside, without the payloads, in the log's order.
     pub(crate) fn quarantined(&self) -> rusqlite::Result<Vec<Quarantined>> {
-        let mut select = self
-            .connection
-            .prepare_cached("SELECT first_seq, last_seq, reason FROM quarantine ORDER BY first_seq")?;
+        let mut select = self.connection.prepare_cached(
+            "SELECT first_seq, last_seq, reason FROM quarantine ORDER BY first_seq",
+        )?;
         let rows = select.query_map([], |row| {
             Ok(Quarantined {
                 first_seq: seq(row, 0)?,
@@ -258,7 +279,9 @@ impl Journal {
             "SELECT first_seq, count, format, checksum, payload FROM batches
              WHERE first_seq > ?1 ORDER BY first_seq LIMIT 1",
         )?;
-        select.query_row([first_seq.cast_signed()], batch).optional()
+        select
+            .query_row([first_seq.cast_signed()], batch)
+            .optional()
     }
 
     /// The first batch behind an unreadable place at `seq` that can be read.
@@ -278,7 +301,9 @@ impl Journal {
             "SELECT first_seq, last_seq, kind, file, rows, sha256 FROM segments
              WHERE last_seq = (SELECT min(last_seq) FROM segments WHERE last_seq >= ?1)",
         )?;
-        select.query_map([seq.cast_signed()], segment_file)?.collect()
+        select
+            .query_map([seq.cast_signed()], segment_file)?
+            .collect()
     }
 
     /// The whole manifest, in the log's order.
@@ -302,8 +327,11 @@ impl Journal {
 
     /// The last sequence number that is sealed, or 0.
     pub(crate) fn sealed_through(&self) -> rusqlite::Result<u64> {
-        self.connection
-            .query_row("SELECT coalesce(max(last_seq), 0) FROM segments", [], |row| seq(row, 0))
+        self.connection.query_row(
+            "SELECT coalesce(max(last_seq), 0) FROM segments",
+            [],
+            |row| seq(row, 0),
+        )
     }
 
     fn last_batch_seq(&self) -> rusqlite::Result<u64> {
@@ -329,11 +357,17 @@ impl Journal {
 pub(crate) fn is_malformed(error: &rusqlite::Error) -> bool {
     match error {
         rusqlite::Error::SqliteFailure(failure, message) => {
-            matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-                || message.as_deref().is_some_and(|message| message.contains("no such table"))
+            matches!(
+                failure.code,
+                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase
+            ) || message
+                .as_deref()
+                .is_some_and(|message| message.contains("no such table"))
         }
         // A damaged header or row may turn a column into another type.
-        rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::IntegralValueOutOfRange(..) => true,
+        rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::IntegralValueOutOfRange(..) => {
+            true
+        }
         _ => false,
     }
 }
@@ -404,7 +438,7 @@ fn percent_encoded(path: &Path) -> String {
     let mut encoded = String::new();
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
-            b'%' | b'?' | b'#' | 128.. => encoded.push_str(&format!("%{byte:02X}")),
+            b'%' | b'?' | b'#' | 128.. => encoded.extend(format!("%{byte:02X}").chars()),
             byte => encoded.push(char::from(*byte)),
         }
     }

@@ -6,11 +6,13 @@ mod cursor;
 mod damage;
 mod error;
 mod format;
+mod guard;
 mod health;
 mod journal;
 mod lock;
 mod log;
 mod options;
+mod quarantine;
 mod queue;
 mod reader;
 mod record;
@@ -32,7 +34,8 @@ pub use reader::LogReader;
 pub use record::{Entry, Kind, UnknownKind};
 pub use recovery::Recovery;
 pub use schema::v1::{
-    ConfigurationChanged, Decision, Event, Evidence, ModelPublished, PolicyPublished, Record, Served,
+    ConfigurationChanged, Decision, Event, Evidence, ModelPublished, PolicyPublished, Record,
+    Served,
 };
 pub use ticket::Ticket;
 pub use validity::PROBABILITY_TOLERANCE;

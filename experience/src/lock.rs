@@ -23,9 +23,9 @@ impl DirectoryLock {
             .map_err(|error| LogError::io("create", &path, &error))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => {
-                Err(LogError::InUse { directory: directory.to_path_buf() })
-            }
+            Err(TryLockError::WouldBlock) => Err(LogError::InUse {
+                directory: directory.to_path_buf(),
+            }),
             Err(TryLockError::Error(error)) => Err(LogError::io("lock", &path, &error)),
         }
     }

@@ -47,7 +47,13 @@ impl Log {
         let (journal, lock, sealed, recovery) = recover(directory, &options)?;
         let record_bytes = options.record_bytes.min(options.queue_bytes);
         let last = recovery.next_seq - 1;
-        let writer = Writer::new(directory.to_path_buf(), options, journal, lock, (last, sealed));
+        let writer = Writer::new(
+            directory.to_path_buf(),
+            options,
+            journal,
+            lock,
+            (last, sealed),
+        );
         let queue = Arc::clone(&writer.queue);
         let (durable, sealed) = (writer.durable.subscribe(), writer.sealed.subscribe());
         let thread = thread::Builder::new()
@@ -55,12 +61,23 @@ impl Log {
             .spawn(move || writer.run())
             .map_err(|error| LogError::io("start the writer of", directory, &error))?;
         let (directory, thread) = (directory.to_path_buf(), Mutex::new(Some(thread)));
-        let handle = Handle { directory, record_bytes, queue, durable, sealed, thread };
+        let handle = Handle {
+            directory,
+            record_bytes,
+            queue,
+            durable,
+            sealed,
+            thread,
+        };
         Ok((Self(Arc::new(handle)), recovery))
     }
 
     /// Hands a record to the writer. Never blocks: a record that cannot be taken is refused by the
     /// ticket. Records of one thread get their sequence numbers in the order of its calls.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the fact is the log's from now on, wherever it is encoded"
+    )]
     pub fn append(&self, record: Record) -> Ticket {
         if let Err(error) = validity::check(&record) {
             self.0.queue.count(|counts| counts.refused_invalid += 1);
@@ -70,7 +87,10 @@ impl Log {
         if text.len() > self.0.record_bytes {
             self.0.queue.count(|counts| counts.refused_invalid += 1);
             let limit = self.0.record_bytes;
-            return Ticket::refused(LogError::TooLarge { bytes: text.len(), limit });
+            return Ticket::refused(LogError::TooLarge {
+                bytes: text.len(),
+                limit,
+            });
         }
         let (reply, answer) = oneshot::channel();
         match self.0.queue.push(Line { text, reply }) {
@@ -111,7 +131,10 @@ impl Log {
     /// # Errors
     /// [`LogError::Dead`] if the journal is dead, [`LogError::Closed`] if the log is closed.
     pub async fn flush(&self) -> Result<u64, LogError> {
-        self.0.ask(Command::Flush)?.await.unwrap_or(Err(LogError::Closed))
+        self.0
+            .ask(Command::Flush)?
+            .await
+            .unwrap_or(Err(LogError::Closed))
     }
 
     /// Seals everything appended before, without waiting for its time; blocks the thread.
@@ -121,7 +144,10 @@ impl Log {
     /// As [`flush`](Self::flush), and [`LogError::Io`] or [`LogError::Segment`] if the files could
     /// not be written; the records stay in the journal then.
     pub fn seal(&self) -> Result<u64, LogError> {
-        self.0.ask(Command::Seal)?.blocking_recv().unwrap_or(Err(LogError::Closed))
+        self.0
+            .ask(Command::Seal)?
+            .blocking_recv()
+            .unwrap_or(Err(LogError::Closed))
     }
 
     /// Opens a dead journal afresh, without waiting for its time; blocks the thread.
@@ -130,7 +156,10 @@ impl Log {
     /// # Errors
     /// Why it is still dead; [`LogError::Closed`] if the log is closed.
     pub fn revive(&self) -> Result<u64, LogError> {
-        self.0.ask(Command::Revive)?.blocking_recv().unwrap_or(Err(LogError::Closed))
+        self.0
+            .ask(Command::Revive)?
+            .blocking_recv()
+            .unwrap_or(Err(LogError::Closed))
     }
 
     /// Commits and seals everything appended before, and frees the directory; blocks the thread.
@@ -155,13 +184,17 @@ impl Handle {
 
     fn stop(&self, seal: bool) -> Result<(), LogError> {
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(thread) = thread.take() else { return Ok(()) };
+        let Some(thread) = thread.take() else {
+            return Ok(());
+        };
         let (reply, mut answer) = oneshot::channel();
         let asked = self.queue.command(Command::Close { seal, reply });
         // Joined rather than only answered: the lock is free when this returns.
         let joined = thread.join();
         asked?;
-        joined.map_err(|_| LogError::Dead { reason: "the writer panicked".to_owned() })?;
+        joined.map_err(|_| LogError::Dead {
+            reason: "the writer panicked".to_owned(),
+        })?;
         answer.try_recv().unwrap_or(Err(LogError::Closed)).map(drop)
     }
 }

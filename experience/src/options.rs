@@ -41,7 +41,7 @@ impl Default for LogOptions {
             batch_bytes: 4 << 20,
             journal_bytes: 8 << 30,
             seal_records: 50_000,
-            seal_after: Duration::from_secs(300),
+            seal_after: Duration::from_mins(5),
             revive_after: Some(Duration::from_secs(1)),
             fail_point: None,
         }
@@ -51,7 +51,9 @@ impl Default for LogOptions {
 impl LogOptions {
     /// Runs the test's hook, if there is one.
     pub(crate) fn reach(&self, step: Step) -> io::Result<()> {
-        self.fail_point.as_ref().map_or(Ok(()), |fail_point| fail_point(step))
+        self.fail_point
+            .as_ref()
+            .map_or(Ok(()), |fail_point| fail_point(step))
     }
 }
 

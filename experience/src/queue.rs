@@ -82,7 +82,11 @@ impl Queue {
             end: None,
             counts: Counts::default(),
         };
-        Self { state: Mutex::new(state), ready: Condvar::new(), options }
+        Self {
+            state: Mutex::new(state),
+            ready: Condvar::new(),
+            options,
+        }
     }
 
     /// Adds a line, or refuses it at once.
@@ -104,13 +108,18 @@ impl Queue {
         }
         if let Health::Dead { reason } = &state.health {
             state.counts.refused_dead += 1;
-            return Err(LogError::Dead { reason: reason.clone() });
+            return Err(LogError::Dead {
+                reason: reason.clone(),
+            });
         }
         let full = state.records >= self.options.queue_records
             || state.bytes.saturating_add(bytes) > self.options.queue_bytes;
         if full {
             state.counts.refused_full += 1;
-            return Err(LogError::QueueFull { records: state.records, bytes: state.bytes });
+            return Err(LogError::QueueFull {
+                records: state.records,
+                bytes: state.bytes,
+            });
         }
         Ok(())
     }
@@ -137,13 +146,19 @@ impl Queue {
                 None => {}
             }
             state = match deadline {
-                None => self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .ready
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         return Work::Idle;
                     }
-                    self.ready.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                    self.ready
+                        .wait_timeout(state, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
                 }
             };
         }
@@ -174,8 +189,12 @@ impl Queue {
     /// Declares the journal dead and answers everything that waits for it.
     pub(crate) fn die(&self, reason: &str) {
         let mut state = self.lock();
-        state.health = Health::Dead { reason: reason.to_owned() };
-        state.fail_waiting(&LogError::Dead { reason: reason.to_owned() });
+        state.health = Health::Dead {
+            reason: reason.to_owned(),
+        };
+        state.fail_waiting(&LogError::Dead {
+            reason: reason.to_owned(),
+        });
     }
 
     /// Declares the journal writable again.

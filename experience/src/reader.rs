@@ -1,19 +1,16 @@
 //! Reading a log, while it is written or at rest.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use parquet::file::reader::{FileReader, SerializedFileReader};
-
-use crate::batch::{Batch, BatchFault};
+use crate::batch::{Batch, BatchFault, last_of_damaged};
 use crate::cursor::{self, Attempt, Opened, SegmentCursor};
 use crate::damage::{Damage, DamagedRange};
 use crate::error::LogError;
 use crate::format;
 use crate::journal::{JOURNAL_FILE, Journal, OpenFault, is_malformed};
 use crate::record::{Entry, LineFault};
-use crate::recovery::last_of_damaged;
 use crate::schema::v1;
 use crate::segment::{self, FIRST_KEY, LAST_KEY, SEGMENTS, SegmentFile};
 
@@ -41,6 +38,8 @@ pub struct LogReader {
     counted: u64,
     /// The position behind which nothing of the journal can be read.
     broken_at: Option<u64>,
+    /// The first number of the last damaged batch, whose own count cannot be trusted.
+    skipped: Option<u64>,
 }
 
 impl LogReader {
@@ -51,7 +50,11 @@ impl LogReader {
     /// newer program wrote it, [`LogError::Io`] or [`LogError::Journal`] if it cannot be read.
     pub fn open(path: &Path) -> Result<Self, LogError> {
         let metadata = fs::metadata(path).map_err(|error| LogError::io("open", path, &error))?;
-        if metadata.is_file() { Self::open_file(path) } else { Self::open_directory(path) }
+        if metadata.is_file() {
+            Self::open_file(path)
+        } else {
+            Self::open_directory(path)
+        }
     }
 
     fn new(directory: &Path, segments: PathBuf) -> Self {
@@ -67,6 +70,7 @@ impl LogReader {
             damage: Damage::default(),
             counted: 0,
             broken_at: None,
+            skipped: None,
         }
     }
 
@@ -88,7 +92,9 @@ impl LogReader {
             if files.is_empty() && format.is_none() {
                 return Err(no_log(directory)?);
             }
-            reader.damage.note("the journal is gone; sealed segments are read by name".to_owned());
+            reader
+                .damage
+                .note("the journal is gone; sealed segments are read by name".to_owned());
             reader.listed = Some(files);
         }
         reader.note_quarantined();
@@ -190,7 +196,7 @@ impl LogReader {
                     self.position = entry.seq;
                     return Ok(Some(entry));
                 }
-                self.position = segment.last_seq;
+                self.position = self.position.max(segment.last_seq);
                 self.segment = None;
             }
             if !self.advance()? {
@@ -224,17 +230,26 @@ impl LogReader {
     }
 
     fn batch_from(&mut self, seq: u64) -> Result<Option<Batch>, LogError> {
-        let Some(journal) = &self.journal else { return Ok(None) };
+        let Some(journal) = &self.journal else {
+            return Ok(None);
+        };
         if self.broken_at == Some(seq) {
             return Ok(None);
         }
-        match journal.batch_from(seq) {
+        let found = journal.batch_from(seq).and_then(|batch| match batch {
+            Some(batch) if self.skipped == Some(batch.first_seq) => {
+                journal.batch_after(batch.first_seq)
+            }
+            batch => Ok(batch),
+        });
+        match found {
             Ok(batch) => Ok(batch),
             Err(error) if is_malformed(&error) => {
                 let batch = journal.batch_behind(seq);
                 if batch.is_none() {
                     self.broken_at = Some(seq);
-                    self.damage.note(format!("the journal cannot be read from {seq} on: {error}"));
+                    self.damage
+                        .note(format!("the journal cannot be read from {seq} on: {error}"));
                 }
                 Ok(batch)
             }
@@ -251,14 +266,24 @@ impl LogReader {
             }
         }
         let listed = self.listed.as_deref().unwrap_or_default();
-        let last = listed.iter().map(|file| file.last_seq).find(|last| *last >= seq);
-        Ok(listed.iter().filter(|file| Some(file.last_seq) == last).cloned().collect())
+        let last = listed
+            .iter()
+            .map(|file| file.last_seq)
+            .find(|last| *last >= seq);
+        Ok(listed
+            .iter()
+            .filter(|file| Some(file.last_seq) == last)
+            .cloned()
+            .collect())
     }
 
     fn open_segment(&mut self, mut files: Vec<SegmentFile>, seq: u64) -> Result<(), LogError> {
         let last_seq = files.iter().map(|file| file.last_seq).max().unwrap_or(seq);
         let count_unknown = last_seq > self.counted;
-        let mut attempt = Attempt { is_last: false, count_unknown };
+        let mut attempt = Attempt {
+            is_last: false,
+            count_unknown,
+        };
         loop {
             let opened =
                 SegmentCursor::open(&self.segments, &files, seq, &mut self.damage, attempt)?;
@@ -283,7 +308,11 @@ impl LogReader {
             Err(BatchFault::Damaged(reason)) => self.skip(batch, reason),
             Err(BatchFault::Newer(found)) => {
                 let path = self.directory.join(JOURNAL_FILE);
-                return Err(LogError::Newer { path, found, supported: v1::VERSION });
+                return Err(LogError::Newer {
+                    path,
+                    found,
+                    supported: v1::VERSION,
+                });
             }
         }
         Ok(())
@@ -310,6 +339,7 @@ impl LogReader {
         let last = last_of_damaged(batch, next.as_ref());
         self.damage.add(lost(batch.first_seq, last, reason));
         self.position = last.max(self.position);
+        self.skipped = Some(batch.first_seq);
     }
 
     /// Tells of the records in `from..to` unless they are known to have been put aside.
@@ -320,7 +350,8 @@ impl LogReader {
         self.note_quarantined();
         let known = |range: &DamagedRange| range.first_seq <= from && range.last_seq + 1 >= to;
         if !self.damage.ranges().any(known) {
-            self.damage.add(lost(from, to - 1, "missing from the log".to_owned()));
+            self.damage
+                .add(lost(from, to - 1, "missing from the log".to_owned()));
         }
     }
 
@@ -329,25 +360,39 @@ impl LogReader {
         match journal.quarantined() {
             Ok(stretches) => {
                 for stretch in stretches {
-                    self.damage.add(lost(stretch.first_seq, stretch.last_seq, stretch.reason));
+                    self.damage
+                        .add(lost(stretch.first_seq, stretch.last_seq, stretch.reason));
                 }
             }
-            Err(error) => self.damage.note(format!("the journal's quarantine is unreadable: {error}")),
+            Err(error) => self
+                .damage
+                .note(format!("the journal's quarantine is unreadable: {error}")),
         }
     }
 }
 
 fn lost(first_seq: u64, last_seq: u64, reason: String) -> DamagedRange {
     let records = Some((last_seq - first_seq).saturating_add(1));
-    DamagedRange { first_seq, last_seq, place: "journal".to_owned(), records, reason }
+    DamagedRange {
+        first_seq,
+        last_seq,
+        place: "journal".to_owned(),
+        records,
+        reason,
+    }
 }
 
 fn no_log(directory: &Path) -> Result<LogError, LogError> {
     if segment::names(directory)?.is_empty() {
-        return Ok(LogError::Empty { directory: directory.to_path_buf() });
+        return Ok(LogError::Empty {
+            directory: directory.to_path_buf(),
+        });
     }
     let reason = "it holds neither a journal nor segments".to_owned();
-    Ok(LogError::NotALog { path: directory.to_path_buf(), reason })
+    Ok(LogError::NotALog {
+        path: directory.to_path_buf(),
+        reason,
+    })
 }
 
 fn has_write_ahead(journal: &Path) -> bool {
@@ -358,17 +403,33 @@ fn has_write_ahead(journal: &Path) -> bool {
 
 /// A single file as what its own metadata say it is.
 fn described(path: &Path) -> Result<SegmentFile, LogError> {
-    let not_ours = |reason: String| LogError::NotALog { path: path.to_path_buf(), reason };
-    let file = File::open(path).map_err(|error| LogError::io("open", path, &error))?;
-    let reader = SerializedFileReader::new(file)
-        .map_err(|error| not_ours(format!("it is no whole Parquet file: {error}")))?;
-    let metadata = reader.metadata();
-    let number = |key| cursor::value(metadata, key).and_then(|text| text.parse().ok());
-    let (kind, first, last) = (cursor::kind_of(metadata), number(FIRST_KEY), number(LAST_KEY));
+    let not_ours = |reason: String| LogError::NotALog {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let metadata = segment::metadata_of(path)
+        .map_err(|reason| not_ours(format!("it is no whole Parquet file: {reason}")))?;
+    let number = |key| cursor::value(&metadata, key).and_then(|text| text.parse().ok());
+    let (kind, first, last) = (
+        cursor::kind_of(&metadata),
+        number(FIRST_KEY),
+        number(LAST_KEY),
+    );
     let (Some(kind), Some(first_seq), Some(last_seq)) = (kind, first, last) else {
         return Err(not_ours("its metadata do not name a segment".to_owned()));
     };
-    let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-    let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
-    Ok(SegmentFile { first_seq, last_seq, kind, file, rows, sha256: None })
+    let file = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default()
+        .to_owned();
+    let (rows, sha256) = (segment::rows_of(&metadata), None);
+    Ok(SegmentFile {
+        first_seq,
+        last_seq,
+        kind,
+        file,
+        rows,
+        sha256,
+    })
 }

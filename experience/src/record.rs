@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::schema::v1::Record;
 
@@ -145,21 +146,43 @@ pub(crate) fn decode(line: &[u8]) -> Result<Record, LineFault> {
 }
 
 fn fault(line: &[u8], error: &serde_json::Error) -> LineFault {
-    let tagged: Result<std::collections::BTreeMap<String, serde::de::IgnoredAny>, _> =
-        serde_json::from_slice(line);
-    match tagged.ok().and_then(|map| map.into_keys().next()) {
-        Some(tag) if Kind::ALL.into_iter().all(|kind| kind.tag() != tag) => {
-            LineFault::UnknownKind(tag)
-        }
-        // The category and place only: serde's message may quote the logged text.
-        _ => LineFault::Unreadable(format!("{:?} error at byte {}", error.classify(), error.column())),
+    if let Ok(Tag(tag)) = serde_json::from_slice(line)
+        && Kind::ALL.into_iter().all(|kind| kind.tag() != tag)
+    {
+        return LineFault::UnknownKind(tag);
+    }
+    // The category and place only: the library's message may quote the logged text.
+    let (category, column) = (error.classify(), error.column());
+    LineFault::Unreadable(format!("{category:?} error at byte {column}"))
+}
+
+/// The one key of an object, whatever its value.
+struct Tag(String);
+
+impl<'de> Deserialize<'de> for Tag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(TagVisitor)
+    }
+}
+
+struct TagVisitor;
+
+impl<'de> Visitor<'de> for TagVisitor {
+    type Value = Tag;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of one key")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tag, A::Error> {
+        let tag: Option<(String, IgnoredAny)> = map.next_entry()?;
+        let (tag, IgnoredAny) = tag.ok_or_else(|| A::Error::custom("an empty object"))?;
+        Ok(Tag(tag))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     #[test]
@@ -167,7 +190,10 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(kind.as_str().parse::<Kind>().unwrap(), kind);
         }
-        assert_eq!("rewards".parse::<Kind>(), Err(UnknownKind("rewards".to_owned())));
+        assert_eq!(
+            "rewards".parse::<Kind>(),
+            Err(UnknownKind("rewards".to_owned()))
+        );
     }
 
     #[test]
@@ -176,8 +202,12 @@ mod tests {
             let fault = decode(line.as_bytes()).unwrap_err();
             assert!(expected(&fault), "{line}: {fault:?}");
         };
-        check(r#"{"reward":{"value":1}}"#, |f| *f == LineFault::UnknownKind("reward".to_owned()));
-        check(r#"{"served":{"decision":"secret"}}"#, |f| !f.to_string().contains("secret"));
+        check(r#"{"reward":{"value":1}}"#, |f| {
+            *f == LineFault::UnknownKind("reward".to_owned())
+        });
+        check(r#"{"served":{"decision":"secret"}}"#, |f| {
+            !f.to_string().contains("secret")
+        });
         check(r#"{"served":"#, |f| matches!(f, LineFault::Unreadable(_)));
         check("", |f| matches!(f, LineFault::Unreadable(_)));
         check("[1]", |f| matches!(f, LineFault::Unreadable(_)));

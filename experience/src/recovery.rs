@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use crate::batch::{Batch, BatchFault};
+use crate::batch::BatchFault;
 use crate::error::LogError;
 use crate::format;
-use crate::journal::{JOURNAL_FILE, Journal, OpenFault, Quarantined, is_malformed};
+use crate::journal::{JOURNAL_FILE, Journal, OpenFault, is_malformed};
 use crate::lock::DirectoryLock;
 use crate::options::LogOptions;
+use crate::quarantine::Quarantined;
 use crate::salvage;
 use crate::segment::{self, SEGMENTS, SegmentFile};
 
@@ -32,6 +33,19 @@ impl Recovery {
     /// Whether the log is as it was left.
     pub fn is_clean(&self) -> bool {
         self.quarantined_batches == 0 && self.notes.is_empty()
+    }
+
+    fn count(&mut self, stretch: &Quarantined) {
+        let Quarantined {
+            first_seq,
+            last_seq,
+            reason,
+            ..
+        } = stretch;
+        self.quarantined_records += stretch.records();
+        self.notes.push(format!(
+            "records {first_seq}..={last_seq} were put aside: {reason}"
+        ));
     }
 }
 
@@ -61,7 +75,12 @@ pub(crate) fn recover(
 fn create(directory: &Path) -> Result<(), LogError> {
     fs::create_dir_all(directory).map_err(|error| LogError::io("create", directory, &error))?;
     // The names on the way may be new too. One that may not be opened was not made just now.
-    for ancestor in directory.ancestors().skip(1).filter(|ancestor| ancestor.is_dir()).take(3) {
+    for ancestor in directory
+        .ancestors()
+        .skip(1)
+        .filter(|ancestor| ancestor.is_dir())
+        .take(3)
+    {
         let _ = format::sync_directory(ancestor);
     }
     Ok(())
@@ -74,7 +93,9 @@ fn open_journal(
     recovery: &mut Recovery,
 ) -> Result<Journal, LogError> {
     let path = directory.join(JOURNAL_FILE);
-    let is_missing = !path.try_exists().map_err(|error| LogError::io("find", &path, &error))?;
+    let is_missing = !path
+        .try_exists()
+        .map_err(|error| LogError::io("find", &path, &error))?;
     let opened = Journal::open(&path, options.journal_bytes).and_then(|mut journal| {
         check_batches(&mut journal, recovery)?;
         journal.segments()?;
@@ -89,7 +110,9 @@ fn open_journal(
     };
     if is_missing {
         if !is_new {
-            recovery.notes.push("the journal is gone; what it held is lost".to_owned());
+            recovery
+                .notes
+                .push("the journal is gone; what it held is lost".to_owned());
         }
         adopt(directory, &mut journal, recovery)?;
     }
@@ -106,67 +129,28 @@ pub(crate) fn check_batches(
     let (mut aside, mut current) = (Vec::new(), journal.batch_after(0)?);
     while let Some(batch) = current {
         let next = journal.batch_after(batch.first_seq)?;
-        aside.extend(gap(expected, batch.first_seq, &known, recovery));
+        if let Some(missing) = Quarantined::missing(expected, batch.first_seq, &known) {
+            recovery.count(&missing);
+            aside.push(missing);
+        }
         expected = match batch.verify() {
             Err(BatchFault::Damaged(reason)) => {
-                let stretch = damaged(batch, next.as_ref(), reason, recovery);
-                let end = stretch.last_seq + 1;
-                aside.push(stretch);
+                let damaged = Quarantined::damaged(batch, next.as_ref(), reason);
+                recovery.quarantined_batches += 1;
+                recovery.count(&damaged);
+                let end = damaged.last_seq + 1;
+                aside.push(damaged);
                 end
             }
             Ok(()) | Err(BatchFault::Newer(_)) => batch.end(),
         };
         current = next;
     }
-    if aside.is_empty() { Ok(()) } else { journal.quarantine(&aside) }
-}
-
-/// The stretch before `first` that is neither in a batch nor put aside already.
-fn gap(
-    expected: u64,
-    first: u64,
-    known: &[Quarantined],
-    recovery: &mut Recovery,
-) -> Option<Quarantined> {
-    let from = known.iter().fold(expected, |from, stretch| {
-        if stretch.first_seq <= from { from.max(stretch.last_seq + 1) } else { from }
-    });
-    if from >= first {
-        return None;
+    if aside.is_empty() {
+        Ok(())
+    } else {
+        journal.quarantine(&aside)
     }
-    let reason = "missing from the journal".to_owned();
-    recovery.quarantined_records += first - from;
-    recovery.notes.push(format!("records {from}..={} are {reason}", first - 1));
-    Some(Quarantined { first_seq: from, last_seq: first - 1, reason, payload: None })
-}
-
-fn damaged(
-    batch: Batch,
-    next: Option<&Batch>,
-    reason: String,
-    recovery: &mut Recovery,
-) -> Quarantined {
-    let last_seq = last_of_damaged(&batch, next);
-    let records = last_seq - batch.first_seq + 1;
-    recovery.quarantined_batches += 1;
-    recovery.quarantined_records += records;
-    let first_seq = batch.first_seq;
-    recovery.notes.push(format!(
-        "records {first_seq}..={last_seq} of the journal are damaged and were put aside: {reason}"
-    ));
-    Quarantined { first_seq, last_seq, reason, payload: Some(batch.payload) }
-}
-
-/// The last number of a damaged batch, whose own count cannot be trusted.
-pub(crate) fn last_of_damaged(batch: &Batch, next: Option<&Batch>) -> u64 {
-    let lines = batch.lines().count() as u64;
-    let end = match next {
-        Some(next) => next.first_seq,
-        // Where count and lines differ, the larger: a number must never be used twice.
-        None if batch.count <= batch.payload.len() as u64 => batch.first_seq + batch.count.max(lines),
-        None => batch.first_seq + lines,
-    };
-    end - 1
 }
 
 /// Takes over the segments that lie in the directory of a log whose manifest is lost.
@@ -191,13 +175,16 @@ pub(crate) fn adopt(
         let path = directory.join(SEGMENTS).join(&file.file);
         let sha256 = segment::sha256_of(&path).map_err(|e| LogError::io("read", &path, &e))?;
         file.sha256 = Some(sha256);
-        file.rows = segment::rows_of(&path).unwrap_or(0);
+        file.rows = segment::metadata_of(&path).map_or(0, |metadata| segment::rows_of(&metadata));
         adopted.push(file);
     }
     if adopted.is_empty() {
         return Ok(());
     }
-    recovery.notes.push(format!("{} sealed files were taken over by their names", adopted.len()));
+    recovery.notes.push(format!(
+        "{} sealed files were taken over by their names",
+        adopted.len()
+    ));
     let result = journal.adopt(&adopted);
     result.map_err(|error| journal.error(&error))
 }
@@ -210,7 +197,10 @@ fn put_aside(
     let path = directory.join(SEGMENTS).join(&file.file);
     let aside = path.with_extension("parquet.aside");
     fs::rename(&path, &aside).map_err(|error| LogError::io("rename", &path, &error))?;
-    recovery.notes.push(format!("{} overlaps other records and was put aside", file.file));
+    recovery.notes.push(format!(
+        "{} overlaps other records and was put aside",
+        file.file
+    ));
     Ok(())
 }
 
@@ -225,7 +215,7 @@ fn check_files(
     let named: BTreeSet<&str> = manifest.iter().map(|file| file.file.as_str()).collect();
     let present: BTreeSet<String> = segment::names(&segments)?.into_iter().collect();
     for name in &present {
-        let is_ours = name.ends_with(".tmp") || SegmentFile::from_name(name).is_some();
+        let is_ours = segment::is_temporary(name) || SegmentFile::from_name(name).is_some();
         if is_ours && !named.contains(name.as_str()) {
             let path = segments.join(name);
             fs::remove_file(&path).map_err(|error| LogError::io("remove", &path, &error))?;
@@ -233,7 +223,9 @@ fn check_files(
         }
     }
     for name in named.into_iter().filter(|name| !present.contains(*name)) {
-        recovery.notes.push(format!("the sealed file {name} is gone"));
+        recovery
+            .notes
+            .push(format!("the sealed file {name} is gone"));
     }
     Ok(())
 }

@@ -24,14 +24,18 @@ pub(crate) fn salvage(
     recovery: &mut Recovery,
 ) -> Result<Journal, LogError> {
     *recovery = Recovery::default();
-    recovery.notes.push(format!("the journal is malformed ({error})"));
+    recovery
+        .notes
+        .push(format!("the journal is malformed ({error})"));
     let rebuilt = directory.join(REBUILT_FILE);
     remove(&rebuilt)?;
     let mut journal = Journal::open(&rebuilt, options.journal_bytes)
         .map_err(|fault| fault.into_error(&rebuilt))?;
     copy(directory, &mut journal, recovery)?;
     let checked = check_batches(&mut journal, recovery);
-    checked.and_then(|()| journal.checkpoint()).map_err(|error| journal.error(&error))?;
+    checked
+        .and_then(|()| journal.checkpoint())
+        .map_err(|error| journal.error(&error))?;
     drop(journal);
     replace(directory)?;
     let path = directory.join(JOURNAL_FILE);
@@ -41,11 +45,16 @@ pub(crate) fn salvage(
 /// Completes a replacement that was interrupted after the old journal had moved.
 pub(crate) fn finish(directory: &Path) -> Result<(), LogError> {
     let exists = |path: PathBuf| {
-        path.try_exists().map_err(|error| LogError::io("find", &path, &error))
+        path.try_exists()
+            .map_err(|error| LogError::io("find", &path, &error))
     };
     let is_interrupted =
         exists(directory.join(REBUILT_FILE))? && !exists(directory.join(JOURNAL_FILE))?;
-    if is_interrupted { replace(directory) } else { Ok(()) }
+    if is_interrupted {
+        replace(directory)
+    } else {
+        Ok(())
+    }
 }
 
 /// Copies the manifest and every batch that can be read.
@@ -61,13 +70,17 @@ fn copy(directory: &Path, to: &mut Journal, recovery: &mut Recovery) -> Result<(
             Err(_) => from.batch_behind(seq + 1),
         };
         let Some(batch) = batch else { break };
-        to.insert(&batch, || Ok(())).map_err(|reason| {
-            LogError::Journal { path: to.path().to_path_buf(), reason }
-        })?;
+        to.insert(&batch, || Ok(()))
+            .map_err(|reason| LogError::Journal {
+                path: to.path().to_path_buf(),
+                reason,
+            })?;
         seq = batch.first_seq;
         copied += 1;
     }
-    recovery.notes.push(format!("{copied} batches of it were read back"));
+    recovery
+        .notes
+        .push(format!("{copied} batches of it were read back"));
     let known = from.quarantined().unwrap_or_default();
     let listed = match from.segments() {
         Ok(files) => to.seal(&files, &known, 0),
@@ -79,10 +92,12 @@ fn copy(directory: &Path, to: &mut Journal, recovery: &mut Recovery) -> Result<(
 /// Moves the old journal aside and the rebuilt one into its place.
 fn replace(directory: &Path) -> Result<(), LogError> {
     let journal = directory.join(JOURNAL_FILE);
-    let aside = (1_u32..)
-        .map(|n| directory.join(format!("quarantine-{n}.sqlite")))
-        .find(|path| !path.exists())
-        .expect("there are more numbers than files");
+    let mut number = 1;
+    let mut aside = directory.join("quarantine-1.sqlite");
+    while aside.exists() {
+        number += 1;
+        aside = directory.join(format!("quarantine-{number}.sqlite"));
+    }
     // The database first: without it the write-ahead file means nothing.
     for suffix in ["", "-wal", "-shm"] {
         let from = with_suffix(&journal, suffix);

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use crate::batch::Batch;
 use crate::error::LogError;
-use crate::journal::{JOURNAL_FILE, Journal, Quarantined};
+use crate::journal::{JOURNAL_FILE, Journal};
 use crate::options::{LogOptions, Step};
+use crate::quarantine::Quarantined;
 use crate::record::Entry;
 use crate::segment::{SegmentFile, SegmentWriter};
 
@@ -28,25 +29,43 @@ pub(crate) fn seal(
     through: u64,
 ) -> Result<Option<Sealed>, LogError> {
     let path = directory.join(JOURNAL_FILE);
-    options.reach(Step::Segment).map_err(|error| LogError::io("write a segment in", directory, &error))?;
+    options
+        .reach(Step::Segment)
+        .map_err(|error| LogError::io("write a segment in", directory, &error))?;
     let failed = |error: rusqlite::Error| LogError::journal(&path, &error);
     let journal = Journal::open_read_only(&path).map_err(|fault| fault.into_error(&path))?;
+    let known = journal.quarantined().map_err(failed)?;
     let mut segment = SegmentWriter::new(directory, from);
     let (mut next, mut records, mut aside) = (from, 0, Vec::new());
     while records < options.seal_records {
-        let Some(batch) = journal.batch_from(next).map_err(failed)? else { break };
+        let Some(batch) = journal.batch_after(next - 1).map_err(failed)? else {
+            break;
+        };
         if batch.first_seq > through {
             break;
         }
-        add(&batch, &mut segment, &mut aside)?;
-        records += batch.count;
-        next = batch.end();
+        aside.extend(Quarantined::missing(next, batch.first_seq, &known));
+        next = if let Err(fault) = batch.verify() {
+            let following = journal.batch_after(batch.first_seq).map_err(failed)?;
+            let damaged = Quarantined::damaged(batch, following.as_ref(), fault.to_string());
+            let end = damaged.last_seq + 1;
+            aside.push(damaged);
+            end
+        } else {
+            add(&batch, &mut segment, &mut aside)?;
+            records += batch.count;
+            batch.end()
+        };
     }
     if next == from {
         return Ok(None);
     }
     let files = segment.finish(next - 1)?;
-    Ok(Some(Sealed { through: next - 1, files, aside }))
+    Ok(Some(Sealed {
+        through: next - 1,
+        files,
+        aside,
+    }))
 }
 
 fn add(
@@ -54,15 +73,6 @@ fn add(
     segment: &mut SegmentWriter,
     aside: &mut Vec<Quarantined>,
 ) -> Result<(), LogError> {
-    if let Err(fault) = batch.verify() {
-        aside.push(Quarantined {
-            first_seq: batch.first_seq,
-            last_seq: batch.end() - 1,
-            reason: format!("{fault:?}"),
-            payload: Some(batch.payload.clone()),
-        });
-        return Ok(());
-    }
     for ((seq, line), (_, record)) in batch.lines().zip(batch.records_from(batch.first_seq)) {
         match record {
             Ok(record) => segment.push(Entry { seq, record }, line.len())?,

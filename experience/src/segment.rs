@@ -13,7 +13,7 @@ use std::sync::Arc;
 use arrow_schema::Schema;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use sha2::{Digest, Sha256};
@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use crate::columns;
 use crate::error::LogError;
 use crate::format::sync_directory;
+use crate::guard::guarded;
 use crate::record::{Entry, Kind};
 use crate::schema::v1;
 
@@ -66,8 +67,22 @@ impl SegmentFile {
         let (last, first) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         let kind = parts.next()?.to_owned();
         let (file, sha256) = (file.to_owned(), None);
-        (first <= last).then_some(Self { first_seq: first, last_seq: last, kind, file, rows: 0, sha256 })
+        (first <= last).then_some(Self {
+            first_seq: first,
+            last_seq: last,
+            kind,
+            file,
+            rows: 0,
+            sha256,
+        })
     }
+}
+
+/// Whether the name is that of a file being written.
+pub(crate) fn is_temporary(name: &str) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "tmp")
 }
 
 /// The segment files in a log's directory by their names, in the log's order.
@@ -90,7 +105,13 @@ pub(crate) fn names(directory: &Path) -> Result<Vec<String>, LogError> {
     };
     let mut names = Vec::new();
     for entry in entries {
-        names.extend(entry.map_err(|error| failed(&error))?.file_name().into_string().ok());
+        names.extend(
+            entry
+                .map_err(|error| failed(&error))?
+                .file_name()
+                .into_string()
+                .ok(),
+        );
     }
     names.sort();
     Ok(names)
@@ -108,10 +129,18 @@ pub(crate) fn sha256_of(path: &Path) -> io::Result<String> {
     }
 }
 
+/// What a segment's file says of itself, or why it cannot be read.
+pub(crate) fn metadata_of(path: &Path) -> Result<ParquetMetaData, String> {
+    guarded(|| {
+        let file = File::open(path).map_err(|error| error.to_string())?;
+        let reader = SerializedFileReader::new(file).map_err(|error| error.to_string())?;
+        Ok(reader.metadata().clone())
+    })
+}
+
 /// How many rows a segment's file says it has.
-pub(crate) fn rows_of(path: &Path) -> Option<u64> {
-    let reader = SerializedFileReader::new(File::open(path).ok()?).ok()?;
-    u64::try_from(reader.metadata().file_metadata().num_rows()).ok()
+pub(crate) fn rows_of(metadata: &ParquetMetaData) -> u64 {
+    u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0)
 }
 
 /// Writes one segment. Unless finished, it leaves no file behind.
@@ -125,7 +154,11 @@ pub(crate) struct SegmentWriter {
 impl SegmentWriter {
     /// Begins a segment at `first_seq` in a log's directory.
     pub(crate) fn new(log: &Path, first_seq: u64) -> Self {
-        Self { directory: log.join(SEGMENTS), first_seq, kinds: BTreeMap::new() }
+        Self {
+            directory: log.join(SEGMENTS),
+            first_seq,
+            kinds: BTreeMap::new(),
+        }
     }
 
     /// Adds an entry; `bytes` is about how much memory it takes.
@@ -154,7 +187,11 @@ impl SegmentWriter {
         Ok(files)
     }
 
-    fn finish_files(&mut self, last_seq: u64, files: &mut Vec<SegmentFile>) -> Result<(), LogError> {
+    fn finish_files(
+        &mut self,
+        last_seq: u64,
+        files: &mut Vec<SegmentFile>,
+    ) -> Result<(), LogError> {
         for kind in self.kinds.values_mut() {
             files.push(kind.finish(&self.directory, (self.first_seq, last_seq))?);
         }
@@ -186,7 +223,15 @@ impl KindWriter {
         let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
             .map_err(|error| LogError::segment(&path, &error))?;
         let (writer, waiting) = (Some(writer), Vec::new());
-        Ok(Self { kind, schema, path, writer, waiting, waiting_bytes: 0, rows: 0 })
+        Ok(Self {
+            kind,
+            schema,
+            path,
+            writer,
+            waiting,
+            waiting_bytes: 0,
+            rows: 0,
+        })
     }
 
     fn push(&mut self, entry: Entry, bytes: usize) -> Result<(), LogError> {
@@ -224,14 +269,25 @@ impl KindWriter {
         for (key, value) in metadata {
             writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         }
-        let file = writer.into_inner().map_err(|error| LogError::segment(&self.path, &error))?;
-        let sha256 = file.finish().map_err(|error| LogError::io("sync", &self.path, &error))?;
+        let file = writer
+            .into_inner()
+            .map_err(|error| LogError::segment(&self.path, &error))?;
+        let sha256 = file
+            .finish()
+            .map_err(|error| LogError::io("sync", &self.path, &error))?;
         let name = format!("{}-{first_seq:020}-{last_seq:020}.parquet", self.kind);
         let path = directory.join(&name);
         fs::rename(&self.path, &path).map_err(|error| LogError::io("create", &path, &error))?;
         let kind = self.kind.as_str().to_owned();
         let (rows, sha256) = (self.rows, Some(sha256));
-        Ok(SegmentFile { first_seq, last_seq, kind, file: name, rows, sha256 })
+        Ok(SegmentFile {
+            first_seq,
+            last_seq,
+            kind,
+            file: name,
+            rows,
+            sha256,
+        })
     }
 }
 
@@ -246,7 +302,9 @@ impl Drop for KindWriter {
 
 impl std::fmt::Debug for KindWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KindWriter").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("KindWriter")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -258,7 +316,10 @@ struct HashedFile {
 
 impl HashedFile {
     fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: File::create(path)?, hash: Sha256::new() })
+        Ok(Self {
+            file: File::create(path)?,
+            hash: Sha256::new(),
+        })
     }
 
     fn finish(self) -> io::Result<String> {
@@ -280,5 +341,7 @@ impl Write for HashedFile {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -46,11 +46,15 @@ impl Ticket {
     pub fn wait(self) -> Result<u64, LogError> {
         match self.0 {
             Answer::Refused(error) => Err(error),
-            Answer::Coming(answer) => answer.blocking_recv().unwrap_or_else(|_| Err(writer_gone())),
+            Answer::Coming(answer) => answer
+                .blocking_recv()
+                .unwrap_or_else(|_| Err(writer_gone())),
         }
     }
 }
 
 fn writer_gone() -> LogError {
-    LogError::Dead { reason: "the writer stopped".to_owned() }
+    LogError::Dead {
+        reason: "the writer stopped".to_owned(),
+    }
 }

@@ -20,8 +20,15 @@ pub(crate) fn check(record: &Record) -> Result<(), LogError> {
 }
 
 fn check_decision(decision: &Decision) -> Result<(), LogError> {
-    if let Some(index) = decision.features.iter().position(|feature| !feature.is_finite()) {
-        return Err(invalid("features", format!("holds {} at {index}", decision.features[index])));
+    if let Some(index) = decision
+        .features
+        .iter()
+        .position(|feature| !feature.is_finite())
+    {
+        return Err(invalid(
+            "features",
+            format!("holds {} at {index}", decision.features[index]),
+        ));
     }
     let (arms, probabilities) = (decision.arms.len(), &decision.probabilities);
     if probabilities.len() != arms {
@@ -31,14 +38,20 @@ fn check_decision(decision: &Decision) -> Result<(), LogError> {
         ));
     }
     if let Some(p) = probabilities.iter().find(|p| !(0.0..=1.0).contains(*p)) {
-        return Err(invalid("probabilities", format!("holds {p}, which is not in [0, 1]")));
+        return Err(invalid(
+            "probabilities",
+            format!("holds {p}, which is not in [0, 1]"),
+        ));
     }
     let sum: f64 = probabilities.iter().sum();
     if (sum - 1.0).abs() > PROBABILITY_TOLERANCE {
         return Err(invalid("probabilities", format!("sums to {sum}, not to 1")));
     }
     if decision.chosen as usize >= arms {
-        return Err(invalid("chosen", format!("is {} of {arms} arms", decision.chosen)));
+        return Err(invalid(
+            "chosen",
+            format!("is {} of {arms} arms", decision.chosen),
+        ));
     }
     Ok(())
 }
@@ -56,7 +69,11 @@ fn check_evidence(evidence: &Evidence) -> Result<(), LogError> {
 }
 
 fn finite(field: &'static str, value: f64) -> Result<(), LogError> {
-    if value.is_finite() { Ok(()) } else { Err(invalid(field, format!("is {value}"))) }
+    if value.is_finite() {
+        Ok(())
+    } else {
+        Err(invalid(field, format!("is {value}")))
+    }
 }
 
 fn invalid(field: &'static str, reason: String) -> LogError {

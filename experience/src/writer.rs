@@ -111,7 +111,11 @@ impl Writer {
                 let _ = reply.send(answer);
             }
             Command::Revive(reply) => {
-                let answer = if self.journal.is_some() { Ok(self.last()) } else { self.revive() };
+                let answer = if self.journal.is_some() {
+                    Ok(self.last())
+                } else {
+                    self.revive()
+                };
                 let _ = reply.send(answer);
             }
             Command::Sealed => self.end_sealing(),
@@ -160,7 +164,9 @@ impl Writer {
             self.die(&reason);
             self.queue.count(|counts| counts.refused_dead += count);
             for line in lines {
-                let _ = line.reply.send(Err(LogError::Dead { reason: reason.clone() }));
+                let _ = line.reply.send(Err(LogError::Dead {
+                    reason: reason.clone(),
+                }));
             }
             return;
         }
@@ -181,14 +187,24 @@ impl Writer {
         let oldest = self.oldest?;
         let unsealed = self.last() - *self.sealed.borrow();
         let many = unsealed >= self.options.seal_records;
-        let at = if many { oldest } else { oldest + self.options.seal_after };
-        Some(self.seal_not_before.map_or(at, |not_before| at.max(not_before)))
+        let at = if many {
+            oldest
+        } else {
+            oldest + self.options.seal_after
+        };
+        Some(
+            self.seal_not_before
+                .map_or(at, |not_before| at.max(not_before)),
+        )
     }
 
     /// Drops the journal's handle and refuses everything until it is opened afresh.
     fn die(&mut self, reason: &str) {
         self.journal = None;
-        self.revive_at = self.options.revive_after.map(|after| Instant::now() + after);
+        self.revive_at = self
+            .options
+            .revive_after
+            .map(|after| Instant::now() + after);
         self.queue.die(reason);
     }
 
@@ -213,7 +229,10 @@ impl Writer {
     /// A fresh handle, on a disk that takes bytes, holding everything that was acknowledged.
     fn reopen(&mut self) -> Result<(), LogError> {
         let directory = &self.directory;
-        let step = self.options.reach(Step::Revive).and_then(|()| probe(directory));
+        let step = self
+            .options
+            .reach(Step::Revive)
+            .and_then(|()| probe(directory));
         step.map_err(|error| LogError::io("write to", directory, &error))?;
         let path = directory.join(JOURNAL_FILE);
         let failed = |error: rusqlite::Error| LogError::journal(&path, &error);
@@ -222,7 +241,9 @@ impl Writer {
         self.check_acknowledged(&journal)?;
         journal.checkpoint().map_err(failed)?;
         if let Some(sealed) = &self.unlisted {
-            journal.seal(&sealed.files, &sealed.aside, sealed.through).map_err(failed)?;
+            journal
+                .seal(&sealed.files, &sealed.aside, sealed.through)
+                .map_err(failed)?;
             self.sealed.send_replace(sealed.through);
             self.unlisted = None;
         }
@@ -241,7 +262,9 @@ impl Writer {
         if last <= *self.sealed.borrow() {
             return Ok(());
         }
-        let found = journal.batch_from(last).map_err(|error| LogError::journal(&path, &error))?;
+        let found = journal
+            .batch_from(last)
+            .map_err(|error| LogError::journal(&path, &error))?;
         match found {
             Some(batch) if batch.seqs().contains(&last) && batch.verify().is_ok() => Ok(()),
             _ => {
@@ -262,7 +285,10 @@ impl Writer {
             let _done = done;
             seal(&directory, &options, from, through)
         };
-        match thread::Builder::new().name("echo-seal".to_owned()).spawn(work) {
+        match thread::Builder::new()
+            .name("echo-seal".to_owned())
+            .spawn(work)
+        {
             Ok(handle) => self.sealing = Some(handle),
             Err(_) => self.seal_failed(),
         }
@@ -270,7 +296,9 @@ impl Writer {
 
     /// Takes the sealing thread's result, if one is at work.
     fn end_sealing(&mut self) {
-        let Some(handle) = self.sealing.take() else { return };
+        let Some(handle) = self.sealing.take() else {
+            return;
+        };
         // A panic of the thread is a failure as any other: the records are still in the journal.
         match handle.join() {
             Ok(Ok(Some(sealed))) => {
@@ -293,7 +321,10 @@ impl Writer {
             self.unlisted = Some(sealed);
             return self.alive();
         };
-        let step = self.options.reach(Step::Manifest).map_err(|error| error.to_string());
+        let step = self
+            .options
+            .reach(Step::Manifest)
+            .map_err(|error| error.to_string());
         let listed = step.and_then(|()| {
             let listed = journal.seal(&sealed.files, &sealed.aside, sealed.through);
             listed.map_err(|error| error.to_string())
@@ -335,7 +366,9 @@ impl Writer {
             self.alive().map(|()| self.last())
         };
         if let Some(journal) = self.journal.take() {
-            journal.checkpoint().map_err(|error| journal.error(&error))?;
+            journal
+                .checkpoint()
+                .map_err(|error| journal.error(&error))?;
         }
         sealed.map(|_| self.last())
     }

@@ -32,7 +32,11 @@ fn a_flipped_payload_is_skipped_by_readers_and_put_aside_by_the_writer() {
     let mut reader = LogReader::open(directory.path()).unwrap();
     assert_eq!(readable(&mut reader), kept);
     let lost = |reader: &LogReader| -> Vec<(u64, u64)> {
-        reader.damage().ranges().map(|range| (range.first_seq, range.last_seq)).collect()
+        reader
+            .damage()
+            .ranges()
+            .map(|range| (range.first_seq, range.last_seq))
+            .collect()
     };
     assert_eq!(lost(&reader), [(7, 7), (8, 8), (20, 20)]);
     assert_eq!(reader.damage().records(), 3);
@@ -40,7 +44,10 @@ fn a_flipped_payload_is_skipped_by_readers_and_put_aside_by_the_writer() {
     assert_eq!(reader.damage().records(), 3, "damage is told once");
 
     let (log, recovery) = open(directory.path());
-    assert_eq!((recovery.quarantined_batches, recovery.quarantined_records), (3, 3));
+    assert_eq!(
+        (recovery.quarantined_batches, recovery.quarantined_records),
+        (3, 3)
+    );
     assert_eq!((recovery.next_seq, recovery.notes.len()), (21, 3));
     append(&log, 20..22);
     log.close().unwrap();
@@ -68,8 +75,14 @@ fn every_damaged_column_is_noticed_and_no_number_used_twice() {
     check("UPDATE batches SET count = 3 WHERE first_seq = 9", 21);
     check("UPDATE batches SET count = 0 WHERE first_seq = 9", 21);
     check("UPDATE batches SET count = 1 << 40 WHERE first_seq = 9", 21);
-    check("UPDATE batches SET count = 1 << 40 WHERE first_seq = 20", 21);
-    check("UPDATE batches SET checksum = zeroblob(32) WHERE first_seq = 20", 21);
+    check(
+        "UPDATE batches SET count = 1 << 40 WHERE first_seq = 20",
+        21,
+    );
+    check(
+        "UPDATE batches SET checksum = zeroblob(32) WHERE first_seq = 20",
+        21,
+    );
     check("UPDATE batches SET checksum = x'' WHERE first_seq = 1", 21);
     check("UPDATE batches SET payload = x'' WHERE first_seq = 20", 21);
     check("DELETE FROM batches WHERE first_seq = 5", 21);
@@ -120,7 +133,14 @@ fn a_damaged_segment_is_reported_and_the_rest_is_read() {
     let ranges: Vec<_> = reader.damage().ranges().collect();
     let told: Vec<_> = ranges
         .iter()
-        .map(|range| (range.first_seq, range.last_seq, range.place.as_str(), range.records))
+        .map(|range| {
+            (
+                range.first_seq,
+                range.last_seq,
+                range.place.as_str(),
+                range.records,
+            )
+        })
         .collect();
     assert_eq!(told, [(8, 14, served, Some(1)), (15, 21, gone, Some(1))]);
     let (_, recovery) = open(directory.path());
@@ -140,7 +160,7 @@ fn flips_anywhere_in_a_lone_segment_file_never_panic() {
     let mut unnoticed = 0;
     for _ in 0..400 {
         let mut bytes = sound.clone();
-        let at = random.next_u64() as usize % bytes.len();
+        let at = usize::try_from(random.next_u32()).unwrap() % bytes.len();
         bytes[at] ^= 1 << (random.next_u32() % 8);
         fs::write(&file, &bytes).unwrap();
         if let Ok(mut reader) = LogReader::open(&file) {
@@ -152,7 +172,10 @@ fn flips_anywhere_in_a_lone_segment_file_never_panic() {
     assert!(unnoticed < 400, "some flips are noticed without a manifest");
     for length in [0, 3, 8, sound.len() / 2, sound.len() - 1] {
         fs::write(&file, &sound[..length]).unwrap();
-        assert!(matches!(LogReader::open(&file), Err(LogError::NotALog { .. })), "{length}");
+        assert!(
+            matches!(LogReader::open(&file), Err(LogError::NotALog { .. })),
+            "{length}"
+        );
     }
 }
 
@@ -243,10 +266,19 @@ fn a_malformed_journal_is_rebuilt_from_what_can_be_read() {
         };
         let mut after = LogReader::open(directory.path()).unwrap();
         let seqs = readable(&mut after);
-        assert!(seqs.len() >= 5, "round {round}, byte {at}: segments are read");
-        assert!(seqs.is_sorted_by(|a, b| a < b), "round {round}: nothing comes twice");
+        assert!(
+            seqs.len() >= 5,
+            "round {round}, byte {at}: segments are read"
+        );
+        assert!(
+            seqs.is_sorted_by(|a, b| a < b),
+            "round {round}: nothing comes twice"
+        );
         if seqs.len() < 40 {
-            assert!(!recovery.is_clean(), "round {round}, byte {at}: {recovery:?}");
+            assert!(
+                !recovery.is_clean(),
+                "round {round}, byte {at}: {recovery:?}"
+            );
             if let Ok((_, is_sound)) = &mut reader {
                 assert!(!*is_sound, "round {round}, byte {at}: a silent loss");
             }
@@ -257,7 +289,10 @@ fn a_malformed_journal_is_rebuilt_from_what_can_be_read() {
         assert!(recovery.next_seq > *seqs.last().unwrap());
         assert_eq!(append(&log, [1]), [recovery.next_seq]);
     }
-    assert!(salvaged > 0 && read_back > 0, "{salvaged} salvaged, {read_back} with records");
+    assert!(
+        salvaged > 0 && read_back > 0,
+        "{salvaged} salvaged, {read_back} with records"
+    );
 }
 
 #[test]
@@ -285,7 +320,11 @@ fn an_interrupted_replacement_of_the_journal_is_completed() {
     let directory = journal_of_twenty();
     let path = directory.path();
     fs::copy(path.join("journal.sqlite"), path.join("rebuilt.sqlite")).unwrap();
-    fs::rename(path.join("journal.sqlite"), path.join("quarantine-1.sqlite")).unwrap();
+    fs::rename(
+        path.join("journal.sqlite"),
+        path.join("quarantine-1.sqlite"),
+    )
+    .unwrap();
     let (_, recovery) = open(path);
     assert_eq!((recovery.next_seq, recovery.is_clean()), (21, true));
     assert!(!path.join("rebuilt.sqlite").exists());
@@ -296,7 +335,11 @@ fn an_interrupted_replacement_of_the_journal_is_completed() {
 fn a_log_at_rest_is_read_where_nothing_can_be_written() {
     let directory = journal_of_twenty();
     // The library needs this file to read, and cannot make it.
-    fs::create_dir(directory.path().join("journal.sqlite-shm")).unwrap();
+    std::os::unix::fs::symlink(
+        "/nonexistent/x",
+        directory.path().join("journal.sqlite-shm"),
+    )
+    .unwrap();
     assert_eq!(read(directory.path()).len(), 20);
     // With a write-ahead file left there, the reader says what it cannot see.
     fs::write(directory.path().join("journal.sqlite-wal"), [0; 32]).unwrap();
@@ -329,13 +372,22 @@ fn replace_batch(directory: &Path, seq: u64, payload: &[u8]) {
 
 fn flip(path: &Path, at: u64) {
     let mut byte = [0];
-    let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
     file.read_exact_at(&mut byte, at).unwrap();
     file.write_all_at(&[byte[0] ^ 1], at).unwrap();
 }
 
 fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
     let length = fs::metadata(path).unwrap().len();
-    let bytes = &bytes[..bytes.len().min((length - at) as usize)];
-    OpenOptions::new().write(true).open(path).unwrap().write_all_at(bytes, at).unwrap();
+    let bytes = &bytes[..bytes.len().min(usize::try_from(length - at).unwrap())];
+    OpenOptions::new()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .write_all_at(bytes, at)
+        .unwrap();
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use echo_experience::{Health, Log, LogError, LogOptions, Step};
+use echo_experience::{Health, Log, LogError, LogOptions, Step, Ticket};
 use tempfile::TempDir;
 
 use crate::samples::{append, decision, open, quiet, read, segment_files};
@@ -17,9 +17,19 @@ fn failing_at(step: Step) -> (LogOptions, Arc<AtomicBool>) {
     let seen = Arc::clone(&switch);
     let fail_point = Arc::new(move |at: Step| {
         let fails = at == step && seen.load(Ordering::SeqCst);
-        if fails { Err(io::Error::other("no space left on device")) } else { Ok(()) }
+        if fails {
+            Err(io::Error::other("no space left on device"))
+        } else {
+            Ok(())
+        }
     });
-    (LogOptions { fail_point: Some(fail_point), ..quiet() }, switch)
+    (
+        LogOptions {
+            fail_point: Some(fail_point),
+            ..quiet()
+        },
+        switch,
+    )
 }
 
 fn is_dead<T>(result: &Result<T, LogError>) -> bool {
@@ -53,7 +63,10 @@ fn a_failed_commit_kills_the_journal_until_it_is_opened_afresh() {
 fn a_dead_journal_comes_back_by_itself() {
     let directory = TempDir::new().unwrap();
     let (options, fails) = failing_at(Step::Commit);
-    let options = LogOptions { revive_after: Some(Duration::from_millis(1)), ..options };
+    let options = LogOptions {
+        revive_after: Some(Duration::from_millis(1)),
+        ..options
+    };
     let (log, _) = Log::open(directory.path(), options).unwrap();
     fails.store(true, Ordering::SeqCst);
     assert!(is_dead(&log.append(decision(0)).wait()));
@@ -71,9 +84,16 @@ fn a_revival_that_fails_leaves_the_journal_dead() {
     let seen = Arc::clone(&both);
     let fail_point = Arc::new(move |step: Step| {
         let fails = matches!(step, Step::Commit | Step::Revive) && seen.load(Ordering::SeqCst);
-        if fails { Err(io::Error::other("no space left on device")) } else { Ok(()) }
+        if fails {
+            Err(io::Error::other("no space left on device"))
+        } else {
+            Ok(())
+        }
     });
-    let options = LogOptions { fail_point: Some(fail_point), ..quiet() };
+    let options = LogOptions {
+        fail_point: Some(fail_point),
+        ..quiet()
+    };
     let (log, _) = Log::open(directory.path(), options).unwrap();
     assert!(is_dead(&log.append(decision(0)).wait()));
     assert!(matches!(log.revive(), Err(LogError::Io { .. })));
@@ -110,19 +130,31 @@ fn a_slow_disk_delays_tickets_but_not_appends() {
         }
         Ok(())
     });
-    let options =
-        LogOptions { queue_records: 10, fail_point: Some(fail_point), ..quiet() };
+    let options = LogOptions {
+        queue_records: 10,
+        fail_point: Some(fail_point),
+        ..quiet()
+    };
     let (log, _) = Log::open(directory.path(), options).unwrap();
     let first = log.append(decision(0));
     wait_for_entry.recv().unwrap();
     // The writer now sits in its commit. Ten more fit, then the queue is full.
     let waiting: Vec<_> = (1..11).map(|n| log.append(decision(n))).collect();
     let refused = log.append(decision(11)).wait();
-    assert!(matches!(refused, Err(LogError::QueueFull { records: 10, .. })), "{refused:?}");
-    assert_eq!((log.health(), *log.durable().borrow()), (Health::Writable, 0));
+    assert!(
+        matches!(refused, Err(LogError::QueueFull { records: 10, .. })),
+        "{refused:?}"
+    );
+    assert_eq!(
+        (log.health(), *log.durable().borrow()),
+        (Health::Writable, 0)
+    );
     drop(release);
     assert_eq!(first.wait(), Ok(1));
-    let seqs: Vec<u64> = waiting.into_iter().map(|ticket| ticket.wait().unwrap()).collect();
+    let seqs: Vec<u64> = waiting
+        .into_iter()
+        .map(|ticket| ticket.wait().unwrap())
+        .collect();
     assert_eq!(seqs, (2..=11).collect::<Vec<u64>>());
     assert_eq!(log.counts().refused_full, 1);
     assert_eq!(append(&log, 11..12), [12]);
@@ -137,15 +169,22 @@ fn the_queue_is_bounded_in_bytes_too() {
         let _ = wait_for_release.lock().unwrap().recv();
         Ok(())
     });
-    let options =
-        LogOptions { queue_bytes: 5_000, fail_point: Some(fail_point), ..quiet() };
+    let options = LogOptions {
+        queue_bytes: 5_000,
+        fail_point: Some(fail_point),
+        ..quiet()
+    };
     let (log, _) = Log::open(directory.path(), options).unwrap();
     let tickets: Vec<_> = (0..100).map(|n| log.append(decision(n))).collect();
     drop(release);
-    let results: Vec<_> = tickets.into_iter().map(|ticket| ticket.wait()).collect();
+    let results: Vec<_> = tickets.into_iter().map(Ticket::wait).collect();
     let taken = results.iter().filter(|result| result.is_ok()).count();
     assert!((1..100).contains(&taken), "{taken} taken");
-    assert!(results.iter().all(|r| matches!(r, Ok(_) | Err(LogError::QueueFull { .. }))));
+    assert!(
+        results
+            .iter()
+            .all(|r| matches!(r, Ok(_) | Err(LogError::QueueFull { .. })))
+    );
     assert_eq!(read(directory.path()).len(), taken);
 }
 
@@ -153,7 +192,10 @@ fn the_queue_is_bounded_in_bytes_too() {
 fn a_full_journal_dies_keeps_what_it_promised_and_is_freed_by_sealing() {
     let directory = TempDir::new().unwrap();
     // A bound that the database itself enforces, as it reports a full disk.
-    let options = LogOptions { journal_bytes: 1 << 20, ..quiet() };
+    let options = LogOptions {
+        journal_bytes: 1 << 20,
+        ..quiet()
+    };
     let (log, _) = Log::open(directory.path(), options).unwrap();
     let mut taken = 0;
     let error = loop {
@@ -171,9 +213,14 @@ fn a_full_journal_dies_keeps_what_it_promised_and_is_freed_by_sealing() {
     assert_eq!(read(directory.path()).len() as u64, taken);
     // Coming back begins a segment, which frees the journal.
     assert_eq!(log.revive(), Ok(taken));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     runtime.block_on(async {
-        log.sealed().wait_for(|sealed| *sealed == taken).await.unwrap();
+        log.sealed()
+            .wait_for(|sealed| *sealed == taken)
+            .await
+            .unwrap();
     });
     assert_eq!(append(&log, taken..taken + 10).last(), Some(&(taken + 10)));
     assert_eq!(read(directory.path()).len() as u64, taken + 10);
@@ -187,7 +234,10 @@ fn a_segment_that_cannot_be_written_leaves_the_records_in_the_journal() {
     append(&log, 0..5);
     fails.store(true, Ordering::SeqCst);
     assert!(matches!(log.seal(), Err(LogError::Io { .. })));
-    assert_eq!((log.health(), log.counts().seal_failures), (Health::Writable, 1));
+    assert_eq!(
+        (log.health(), log.counts().seal_failures),
+        (Health::Writable, 1)
+    );
     assert_eq!(append(&log, 5..6), [6]);
     assert!(segment_files(directory.path()).is_empty());
     fails.store(false, Ordering::SeqCst);
@@ -206,7 +256,13 @@ fn a_segment_whose_manifest_was_not_written_is_listed_on_revival() {
     assert_eq!(read(directory.path()).len(), 5);
     fails.store(false, Ordering::SeqCst);
     assert_eq!(log.revive(), Ok(5));
-    assert_eq!((*log.sealed().borrow(), segment_files(directory.path()).len()), (5, 1));
+    assert_eq!(
+        (
+            *log.sealed().borrow(),
+            segment_files(directory.path()).len()
+        ),
+        (5, 1)
+    );
     assert_eq!(append(&log, 5..6), [6]);
     assert_eq!(read(directory.path()).len(), 6);
 }
@@ -238,13 +294,22 @@ fn a_panic_of_the_writer_is_a_dead_journal() {
         assert!(step != Step::Commit, "a panic as planned");
         Ok(())
     });
-    let options = LogOptions { fail_point: Some(fail_point), ..quiet() };
+    let options = LogOptions {
+        fail_point: Some(fail_point),
+        ..quiet()
+    };
     let (log, _) = Log::open(directory.path(), options).unwrap();
-    assert!(matches!(log.append(decision(0)).wait(), Err(LogError::Dead { .. })));
+    assert!(matches!(
+        log.append(decision(0)).wait(),
+        Err(LogError::Dead { .. })
+    ));
     while log.health() == Health::Writable {
         std::thread::yield_now();
     }
-    assert!(matches!(log.append(decision(0)).wait(), Err(LogError::Dead { .. })));
+    assert!(matches!(
+        log.append(decision(0)).wait(),
+        Err(LogError::Dead { .. })
+    ));
     assert!(matches!(log.revive(), Err(LogError::Dead { .. })));
     assert!(matches!(log.close(), Err(LogError::Dead { .. })));
     assert_eq!(open(directory.path()).1.next_seq, 1);

@@ -8,7 +8,9 @@ use echo_experience::{Entry, Kind, Record};
 use crate::samples::{one_of_each, read};
 
 fn golden(file: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1").join(file)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden/v1")
+        .join(file)
 }
 
 #[test]
@@ -32,5 +34,8 @@ fn segments_of_version_1_are_read() {
 fn every_kind_has_its_golden_files() {
     let kinds: Vec<Kind> = one_of_each().iter().map(Record::kind).collect();
     assert_eq!(kinds, Kind::ALL);
-    assert_eq!(fs::read_dir(golden("")).unwrap().count(), 2 * Kind::ALL.len());
+    assert_eq!(
+        fs::read_dir(golden("")).unwrap().count(),
+        2 * Kind::ALL.len()
+    );
 }

@@ -7,7 +7,6 @@ mod damage;
 mod faults;
 mod following;
 mod golden;
-mod generate;
 mod kill;
 mod properties;
 mod samples;

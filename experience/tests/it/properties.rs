@@ -28,18 +28,28 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn number() -> impl Strategy<Value = f64> {
-    any::<u64>().prop_map(f64::from_bits).prop_filter("finite", |number| number.is_finite())
+    any::<u64>()
+        .prop_map(f64::from_bits)
+        .prop_filter("finite", |number| number.is_finite())
 }
 
 fn feature() -> impl Strategy<Value = f32> {
-    any::<u32>().prop_map(f32::from_bits).prop_filter("finite", |number| number.is_finite())
+    any::<u32>()
+        .prop_map(f32::from_bits)
+        .prop_filter("finite", |number| number.is_finite())
 }
 
 fn decision() -> impl Strategy<Value = Record> {
     let texts = vec(text(), 9);
     let texts_kept = vec(option::of(text()), 4);
     let arms = vec((text(), 0.001_f64..1.0), 1..9);
-    let rest = (vec(feature(), 0..70), any::<i64>(), any::<[bool; 2]>(), any::<u64>(), any::<usize>());
+    let rest = (
+        vec(feature(), 0..70),
+        any::<i64>(),
+        any::<[bool; 2]>(),
+        any::<u64>(),
+        any::<usize>(),
+    );
     (texts, texts_kept, arms, rest).prop_map(|(mut texts, mut kept, arms, rest)| {
         let (features, at_ms, [routed, degraded], policy_version, draw) = rest;
         let total: f64 = arms.iter().map(|(_, weight)| weight).sum();
@@ -74,50 +84,112 @@ fn decision() -> impl Strategy<Value = Record> {
 
 fn served() -> impl Strategy<Value = Record> {
     let texts = (text(), text(), text(), text());
-    let rest = (any::<u32>(), any::<i64>(), any::<bool>(), option::of(number()), number());
+    let rest = (
+        any::<u32>(),
+        any::<i64>(),
+        any::<bool>(),
+        option::of(number()),
+        number(),
+    );
     (texts, rest).prop_map(|((decision, arm, text, ending), rest)| {
         let (choice, at_ms, fallback, first_byte_ms, total_ms) = rest;
         let tokens = choice ^ 7;
         Record::Served(Served {
-            decision, choice, at_ms, arm, fallback, text, ending, first_byte_ms, total_ms, tokens,
+            decision,
+            choice,
+            at_ms,
+            arm,
+            fallback,
+            text,
+            ending,
+            first_byte_ms,
+            total_ms,
+            tokens,
         })
     })
 }
 
 fn evidence() -> impl Strategy<Value = Record> {
     let texts = (text(), text(), text(), option::of(text()));
-    let rest = (any::<u32>(), any::<i64>(), any::<bool>(), number(), number());
+    let rest = (
+        any::<u32>(),
+        any::<i64>(),
+        any::<bool>(),
+        number(),
+        number(),
+    );
     (texts, rest).prop_map(|((decision, fate, source, kept_text), rest)| {
         let (choice, at_ms, settled, kept_share, edit_distance) = rest;
         let (accepted_chars, shown_chars) = (choice / 2, choice);
         Record::Evidence(Evidence {
-            decision, choice, at_ms, fate, kept_share, accepted_chars, shown_chars, edit_distance,
-            settled, source, kept_text,
+            decision,
+            choice,
+            at_ms,
+            fate,
+            kept_share,
+            accepted_chars,
+            shown_chars,
+            edit_distance,
+            settled,
+            source,
+            kept_text,
         })
     })
 }
 
 fn other() -> impl Strategy<Value = Record> {
-    let event = (text(), any::<u32>(), any::<i64>(), text(), option::of(any()), option::of(text()));
+    let event = (
+        text(),
+        any::<u32>(),
+        any::<i64>(),
+        text(),
+        option::of(any::<u32>()),
+        option::of(text()),
+    );
     let policy = (any::<i64>(), any::<[u64; 3]>(), vec(text(), 4));
     let model = (any::<i64>(), text(), text(), option::of(text()), text());
     let configuration = (any::<i64>(), text(), any::<bool>(), text());
     prop_oneof![
         event.prop_map(|(decision, choice, at_ms, kind, accepted_chars, text)| {
-            Record::Event(Event { decision, choice, at_ms, kind, accepted_chars, text })
+            Record::Event(Event {
+                decision,
+                choice,
+                at_ms,
+                kind,
+                accepted_chars,
+                text,
+            })
         }),
         policy.prop_map(|(at_ms, [version, through, seed], mut texts)| {
             let mut text = || texts.pop().unwrap();
             let (cohort, spec, sha256, reason) = (text(), text(), text(), text());
             Record::PolicyPublished(PolicyPublished {
-                at_ms, version, through, seed, cohort, spec, sha256, reason,
+                at_ms,
+                version,
+                through,
+                seed,
+                cohort,
+                spec,
+                sha256,
+                reason,
             })
         }),
         model.prop_map(|(at_ms, arm, kind, sha256, reason)| {
-            Record::ModelPublished(ModelPublished { at_ms, arm, kind, sha256, reason })
+            Record::ModelPublished(ModelPublished {
+                at_ms,
+                arm,
+                kind,
+                sha256,
+                reason,
+            })
         }),
         configuration.prop_map(|(at_ms, sha256, accepted, message)| {
-            Record::ConfigurationChanged(ConfigurationChanged { at_ms, sha256, accepted, message })
+            Record::ConfigurationChanged(ConfigurationChanged {
+                at_ms,
+                sha256,
+                accepted,
+                message,
+            })
         }),
     ]
 }

@@ -24,7 +24,11 @@ pub(crate) fn decision(number: u64) -> Record {
         facts: r#"{"hour":12}"#.to_owned(),
         features: vec![1.0, -0.0, 0.1, f32::MIN_POSITIVE, f32::MAX],
         schema: "feature-schema-hash".to_owned(),
-        arms: vec!["ngram@1".to_owned(), "file@2".to_owned(), "silence@1".to_owned()],
+        arms: vec![
+            "ngram@1".to_owned(),
+            "file@2".to_owned(),
+            "silence@1".to_owned(),
+        ],
         probabilities: vec![0.7, 0.1 + 0.2 - 0.05, 0.05],
         chosen: 1,
         routed: true,
@@ -102,7 +106,7 @@ pub(crate) fn one_of_each() -> Vec<Record> {
 pub(crate) fn quiet() -> LogOptions {
     LogOptions {
         seal_records: u64::MAX,
-        seal_after: Duration::from_secs(86_400),
+        seal_after: Duration::from_hours(24),
         revive_after: None,
         ..LogOptions::default()
     }
@@ -114,7 +118,10 @@ pub(crate) fn open(directory: &Path) -> (Log, Recovery) {
 
 /// Appends decisions with these numbers, and waits for each.
 pub(crate) fn append(log: &Log, numbers: impl IntoIterator<Item = u64>) -> Vec<u64> {
-    numbers.into_iter().map(|number| log.append(decision(number)).wait().unwrap()).collect()
+    numbers
+        .into_iter()
+        .map(|number| log.append(decision(number)).wait().unwrap())
+        .collect()
 }
 
 /// Everything in the log, which must be undamaged.
