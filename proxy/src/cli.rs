@@ -1,10 +1,11 @@
 //! The command line.
 
 mod config;
+mod demo;
 mod key;
 mod outcomes;
+mod replay;
 mod serve;
-mod table;
 
 use std::error::Error;
 use std::io::IsTerminal as _;
@@ -32,8 +33,10 @@ pub struct Command {
 enum Action {
     /// Serve completions; without a configuration, from embedded models
     Serve(serve::Arguments),
-
-
+    /// Serve simulated editors and show how routing learns
+    Demo(demo::Arguments),
+    /// Estimate from a log how another policy would have done
+    Replay(replay::Arguments),
     /// Print what became of each proposal in a log
     Outcomes(outcomes::Arguments),
     /// Print the whole configuration, commented, with every default
@@ -57,8 +60,8 @@ pub fn run(command: Command) -> ExitCode {
     start_logging(&command);
     let outcome = match command.action {
         Action::Serve(arguments) => serve::run(arguments),
-
-
+        Action::Demo(arguments) => demo::run(arguments),
+        Action::Replay(arguments) => replay::run(&arguments),
         Action::Outcomes(arguments) => outcomes::run(&arguments),
         Action::Config => config::print(),
         Action::CheckConfig(arguments) => config::check(&arguments),

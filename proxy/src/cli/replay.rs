@@ -1,0 +1,121 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use echo_sim::{Estimate, Evaluation, EvaluationSettings, Level, Target, Verification, VerifySettings, evaluate, verify};
+
+use super::Outcome;
+use crate::serve::default_data_dir;
+use crate::table::table;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// A log's folder, live or at rest; --data-dir says the same
+    log: Option<PathBuf>,
+    /// Folder of the log [default: echo-proxy in the user's data folder]
+    #[arg(long, value_name = "DIR", conflicts_with = "log")]
+    data_dir: Option<PathBuf>,
+    /// The policy to evaluate: latest, logged:VERSION, snapshot:FILE, or a policy such as uniform,
+    /// always:ARM or squarecb:gamma=2
+    #[arg(long, value_name = "SPEC", default_value = "latest")]
+    policy: Target,
+    /// A policy to compare it with
+    #[arg(long, value_name = "SPEC")]
+    baseline: Option<Target>,
+    /// What an outcome is worth: retained@1 or accepted@1
+    #[arg(long, default_value = "retained@1")]
+    scorer: echo_reward::Scorer,
+    /// A policy that learns is fitted on this first share of the log's time, and evaluated on the rest;
+    /// 0 fits and evaluates on all of it, which flatters it
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
+    split: f64,
+    /// Nominal coverage of the intervals
+    #[arg(long, default_value_t = 0.95)]
+    level: f64,
+    /// Also count the control cohort's decisions
+    #[arg(long)]
+    include_control: bool,
+    /// Repeat every logged decision instead, and compare its probabilities bit for bit
+    #[arg(long)]
+    verify: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Outcome {
+    let path = arguments.log.clone().or_else(|| arguments.data_dir.clone());
+    let path = path.unwrap_or_else(default_data_dir);
+    if arguments.verify {
+        let settings = VerifySettings { scorer: arguments.scorer, ..VerifySettings::default() };
+        let verification = verify(&path, &settings)?;
+        print_verification(&verification, arguments.json)?;
+        return Ok(if verification.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    let mut settings = EvaluationSettings::new(arguments.policy.clone());
+    settings.baseline.clone_from(&arguments.baseline);
+    settings.rows.scorer = arguments.scorer;
+    settings.rows.include_control = arguments.include_control;
+    settings.split = (arguments.split > 0.0).then_some(arguments.split);
+    settings.estimates.level = Level::new(arguments.level)?;
+    let evaluation = evaluate(&path, &settings)?;
+    if arguments.json {
+        println!("{}", serde_json::to_string(&evaluation)?);
+    } else {
+        print_evaluation(&evaluation);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_evaluation(evaluation: &Evaluation) {
+    println!("policy   {}", evaluation.target);
+    if let Some(baseline) = &evaluation.baseline {
+        println!("baseline {baseline}");
+    }
+    println!("scorer   {}", evaluation.scorer);
+    println!("rows     {} of {} decisions, {} users", evaluation.rows.rows, evaluation.rows.decisions, evaluation.users);
+    for (reason, count) in &evaluation.rows.excluded {
+        println!("         {count} left out: {reason}");
+    }
+    let header = vec!["estimator", "value", "interval", "by user", "effective rows", "largest weight"];
+    let all = std::iter::once(&evaluation.logged).chain(&evaluation.estimates).chain(&evaluation.difference);
+    println!("\n{}\n", table(header, all.map(estimate_row)));
+    let weights = &evaluation.weights;
+    println!("coverage of support {:.1} %, mean weight {:.3}", 100.0 * weights.coverage, weights.mean);
+    for note in &evaluation.notes {
+        println!("{note}");
+    }
+    let header = vec!["arm", "rows", "logged share", "policy's share", "mean reward"];
+    let rows = evaluation.arms.iter().map(|arm| {
+        let reward = arm.mean_reward.map_or("-".to_owned(), |reward| format!("{reward:.4}"));
+        let share = |share: f64| format!("{:.1} %", 100.0 * share);
+        vec![arm.arm.clone(), arm.rows.to_string(), share(arm.logged_share), share(arm.target_share), reward]
+    });
+    println!("\n{}", table(header, rows));
+}
+
+fn estimate_row(estimate: &Estimate) -> Vec<String> {
+    let interval = |lo: f64, hi: f64| format!("[{lo:.4}, {hi:.4}]");
+    vec![
+        estimate.estimator.to_owned(),
+        format!("{:.4}", estimate.value),
+        interval(estimate.interval.lo, estimate.interval.hi),
+        estimate.by_user.map_or("-".to_owned(), |by| interval(by.interval.lo, by.interval.hi)),
+        format!("{:.0}", estimate.effective_sample_size),
+        format!("{:.2}", estimate.largest_weight),
+    ]
+}
+
+fn print_verification(found: &Verification, json: bool) -> Result<(), serde_json::Error> {
+    if json {
+        println!("{}", serde_json::to_string(found)?);
+        return Ok(());
+    }
+    println!("entries      {}", found.entries);
+    println!("decisions    {} of {} checked are identical, bit for bit", found.identical, found.checked);
+    println!("publications {} of {} are identical", found.publications_identical, found.publications);
+    if let Some(mismatch) = &found.first_mismatch {
+        println!("first difference at record {}: {}", mismatch.seq, mismatch.reason);
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! The proposals of a log, each joined with what became of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use echo_experience::{Decision, Evidence, LogError, LogReader, Record, Served};
+use echo_reward::{Fate, Outcome};
+use echo_sim::learning::outcome;
+
+/// One proposal: an alternative of an answer.
+#[derive(Debug, Clone)]
+pub struct ProposalRecord<'a> {
+    /// The decision that it answers.
+    pub decision: &'a Decision,
+    /// What was sent.
+    pub served: &'a Served,
+    /// What became known of it, in order.
+    pub evidence: &'a [Evidence],
+}
+
+/// All proposals of a log, in the order of their decisions' ids, which is that of time.
+#[derive(Debug, Default)]
+pub struct Proposals(BTreeMap<String, Joined>);
+
+#[derive(Debug, Default)]
+struct Joined {
+    decision: Option<Decision>,
+    served: BTreeMap<u32, Served>,
+    evidence: BTreeMap<u32, Vec<Evidence>>,
+}
+
+impl Proposals {
+    /// Reads a log's folder, live or at rest, or one of its Parquet files.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] when it cannot be read.
+    pub fn read(path: &Path) -> Result<Self, LogError> {
+        let mut reader = LogReader::open(path)?;
+        let mut proposals = Self::default();
+        for entry in reader.entries() {
+            proposals.add(entry?.record);
+        }
+        Ok(proposals)
+    }
+
+    /// The proposals whose decision is in the log.
+    pub fn iter(&self) -> impl Iterator<Item = ProposalRecord<'_>> {
+        self.0.values().flat_map(|joined| {
+            let with = move |decision| {
+                joined.served.values().map(move |served| ProposalRecord {
+                    decision,
+                    served,
+                    evidence: joined.evidence.get(&served.choice).map(Vec::as_slice).unwrap_or_default(),
+                })
+            };
+            joined.decision.iter().flat_map(with)
+        })
+    }
+
+    fn add(&mut self, record: Record) {
+        match record {
+            Record::Decision(decision) => {
+                let id = decision.id.clone();
+                self.0.entry(id).or_default().decision = Some(decision);
+            }
+            Record::Served(served) => {
+                let joined = self.0.entry(served.decision.clone()).or_default();
+                joined.served.insert(served.choice, served);
+            }
+            Record::Evidence(evidence) => {
+                let joined = self.0.entry(evidence.decision.clone()).or_default();
+                joined.evidence.entry(evidence.choice).or_default().push(evidence);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl ProposalRecord<'_> {
+    /// What is known of it: censored without evidence, and when it was never sent whole.
+    pub fn outcome(&self) -> Outcome {
+        let complete = self.served.ending == "stop" || self.served.ending == "length";
+        let last = self.evidence.last().filter(|_| complete);
+        last.and_then(|evidence| outcome(evidence).ok()).unwrap_or_else(|| {
+            let chars = u32::try_from(self.served.text.chars().count()).unwrap_or(u32::MAX);
+            Outcome::censored(chars, false)
+        })
+    }
+
+    /// Its fate.
+    pub fn fate(&self) -> Fate {
+        self.outcome().fate
+    }
+}
