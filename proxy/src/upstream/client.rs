@@ -61,7 +61,9 @@ fn builder(connect_ms: u64) -> reqwest::ClientBuilder {
         .user_agent(concat!("echo-proxy/", env!("CARGO_PKG_VERSION")))
 }
 
-/// Servers often close idle connections after 60 s or more; a shorter time here avoids the race.
+/// Python servers and llama.cpp close idle connections after 5 s, others after a minute or more. A
+/// connection that was closed is not used again; one that is closed at the very moment is retried by
+/// the client as long as nothing was sent.
 const POOL_IDLE_S: u64 = 30;
 /// Idle connections kept for each upstream.
 const POOL_CONNECTIONS: usize = 64;

@@ -193,6 +193,29 @@ async fn connections_are_used_again() {
 }
 
 #[tokio::test]
+async fn a_connection_that_the_server_has_closed_is_not_used_again() {
+    let (closed, seen) = mpsc::channel();
+    let closed = Mutex::new(closed);
+    let arm = arm(ArmKind::OpenAi, move |mut connection| {
+        if connection.request().is_some() {
+            connection.events(&[
+                r#"{"choices":[{"text":"x","finish_reason":"stop"}]}"#,
+                "[DONE]",
+            ]);
+            drop(connection);
+            let _ = closed.lock().unwrap().send(());
+        }
+    });
+    assert!(whole(arm.complete(request()).await).await.1.is_ok());
+    told(seen).await;
+    // The client's own task learns of it.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(whole(arm.complete(request()).await).await.1.is_ok());
+}
+
+#[tokio::test]
 async fn llama_cpp_is_asked_once_for_each_choice() {
     let (script, received) = telling(|connection, body| {
         let seed = &body["seed"];
