@@ -1,4 +1,7 @@
+use echo_experience::LogError;
+use echo_policy::{LearnerError, PolicyError, SnapshotError};
 use std::fmt;
+use std::path::PathBuf;
 
 /// Why a row cannot be used by an estimator.
 #[derive(Clone, Debug, PartialEq)]
@@ -221,3 +224,154 @@ impl fmt::Display for RewardModelError {
 }
 
 impl std::error::Error for RewardModelError {}
+
+/// An entry that cannot be learned from: the log holds something that a server never writes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FoldError {
+    /// The decision's id is no UUID.
+    Id(String),
+    /// The fate or its measures are none.
+    Evidence(String),
+    /// The policy crate refuses it.
+    Learner(LearnerError),
+    /// The features are not of the length that the schema has.
+    Features(String),
+}
+
+impl fmt::Display for FoldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => write!(f, "{id:?} is no decision's id"),
+            Self::Evidence(fate) => write!(f, "{fate:?} is no fate"),
+            Self::Learner(error) => error.fmt(f),
+            Self::Features(error) => f.write_str(error),
+        }
+    }
+}
+
+impl std::error::Error for FoldError {}
+
+impl From<LearnerError> for FoldError {
+    fn from(error: LearnerError) -> Self {
+        Self::Learner(error)
+    }
+}
+
+/// Why a log cannot be replayed or a policy not evaluated on it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The log cannot be read.
+    Log(LogError),
+    /// A policy cannot be built.
+    Policy(PolicyError),
+    /// A snapshot cannot be used.
+    Snapshot(SnapshotError),
+    /// A snapshot's file cannot be read.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The target policy is not understood.
+    Target {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The split is not strictly between 0 and 1.
+    Split {
+        /// Share given.
+        split: f64,
+    },
+    /// No policy was published in the part of the log that it may be taken from.
+    NoPublication,
+    /// No policy was published under this version.
+    NoVersion {
+        /// Version asked for.
+        version: u64,
+        /// The newest there is.
+        newest: Option<u64>,
+    },
+    /// The target has none of its arms to choose from in too many rows.
+    Undefined {
+        /// Such rows.
+        undefined: u64,
+        /// All rows.
+        rows: u64,
+    },
+    /// No honest estimate can be made.
+    Estimate(EstimateError),
+    /// The reward model cannot be fitted.
+    RewardModel(RewardModelError),
+}
+
+impl fmt::Display for ReplayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Log(error) => error.fmt(f),
+            Self::Policy(error) => error.fmt(f),
+            Self::Snapshot(error) => error.fmt(f),
+            Self::File { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::Target { text, reason } => write!(f, "target policy {text:?}: {reason}"),
+            Self::Split { split } => {
+                write!(f, "split {split} is not strictly between 0 and 1")
+            }
+            Self::NoPublication => f.write_str(
+                "no policy was published in the part of the log that is set aside for fitting; \
+                 evaluate without a split, or name a policy",
+            ),
+            Self::NoVersion { version, newest } => match newest {
+                Some(newest) => write!(
+                    f,
+                    "no policy of version {version} was published; the newest is {newest}"
+                ),
+                None => write!(
+                    f,
+                    "no policy of version {version} was published, nor any other"
+                ),
+            },
+            Self::Undefined { undefined, rows } => write!(
+                f,
+                "in {undefined} of {rows} rows the policy has none of its arms to choose from: \
+                 name arms that the log's decisions offer"
+            ),
+            Self::Estimate(error) => error.fmt(f),
+            Self::RewardModel(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ReplayError {}
+
+impl From<LogError> for ReplayError {
+    fn from(error: LogError) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl From<PolicyError> for ReplayError {
+    fn from(error: PolicyError) -> Self {
+        Self::Policy(error)
+    }
+}
+
+impl From<SnapshotError> for ReplayError {
+    fn from(error: SnapshotError) -> Self {
+        Self::Snapshot(error)
+    }
+}
+
+impl From<EstimateError> for ReplayError {
+    fn from(error: EstimateError) -> Self {
+        Self::Estimate(error)
+    }
+}
+
+impl From<RewardModelError> for ReplayError {
+    fn from(error: RewardModelError) -> Self {
+        Self::RewardModel(error)
+    }
+}

@@ -3,21 +3,21 @@
 //! The live learner and every replay are this one piece of code, so that what was learned while
 //! serving and what is learned from the log afterwards are the same, bit for bit.
 
-use std::fmt;
-
 use echo_experience::{Decision, Entry, Evidence, Record, Served};
 use echo_policy::{
-    Effect, FeatureSchema, Features, Learner, LearnerError, Policy, PolicyError, PolicySpec,
-    Snapshot,
+    Effect, FeatureSchema, Features, Learner, Policy, PolicyError, PolicySpec, Snapshot,
 };
 use echo_reward::{Fate, Outcome, Scorer};
 use sha2::{Digest, Sha256};
+
+pub use crate::error::FoldError;
 
 /// What was learned from the entries of a log, read in their order.
 ///
 /// Learned from are decisions that the policy drew (not those whose arm the client named), of users
 /// outside the control cohort, answered whole by the arm drawn. Of several alternatives in one answer
-/// the first is looked at, which is the one that editors show.
+/// the first is looked at, which is the one that editors show. A new version of an arm starts from what
+/// its newest predecessor with any reward has learned, with [`WIDEN`] times the variance.
 #[derive(Debug, Clone)]
 pub struct Fold {
     learner: Learner,
@@ -26,38 +26,6 @@ pub struct Fold {
     through: u64,
     version: u64,
     rewards: u64,
-}
-
-/// An entry that cannot be learned from: the log holds something that a server never writes.
-#[derive(Debug, Clone, PartialEq)]
-pub enum FoldError {
-    /// The decision's id is no UUID.
-    Id(String),
-    /// The fate or its measures are none.
-    Evidence(String),
-    /// The policy crate refuses it.
-    Learner(LearnerError),
-    /// The features are not of the length that the schema has.
-    Features(String),
-}
-
-impl fmt::Display for FoldError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Id(id) => write!(f, "{id:?} is no decision's id"),
-            Self::Evidence(fate) => write!(f, "{fate:?} is no fate"),
-            Self::Learner(error) => error.fmt(f),
-            Self::Features(error) => f.write_str(error),
-        }
-    }
-}
-
-impl std::error::Error for FoldError {}
-
-impl From<LearnerError> for FoldError {
-    fn from(error: LearnerError) -> Self {
-        Self::Learner(error)
-    }
 }
 
 impl Fold {
@@ -102,6 +70,10 @@ impl Fold {
             Record::Evidence(evidence) => self.evidence(evidence),
             Record::PolicyPublished(published) if published.cohort == TREATMENT => {
                 self.version = self.version.max(published.version);
+                Ok(())
+            }
+            Record::ModelPublished(published) => {
+                self.inherit(&published.arm);
                 Ok(())
             }
             _ => Ok(()),
@@ -177,6 +149,27 @@ impl Fold {
         Ok(())
     }
 
+    /// Lets a version of an arm that has learned nothing inherit from the one before it.
+    fn inherit(&mut self, arm: &str) {
+        let state = self.learner.state();
+        if state.count(arm) > 0 {
+            return;
+        }
+        let Some((name, version)) = versioned(arm) else {
+            return;
+        };
+        let older = |other: &&str| versioned(other).is_some_and(|(n, v)| n == name && v < version);
+        let newest = state
+            .arms()
+            .filter(older)
+            .max_by_key(|other| versioned(other));
+        let Some(from) = newest.map(str::to_owned) else {
+            return;
+        };
+        // Refused if it inherits already, as after every restart: the first inheritance stands.
+        let _ = self.learner.inherit(&from, arm, WIDEN);
+    }
+
     /// An answer that was broken off, or came from another arm than the one drawn, teaches nothing.
     fn served(&mut self, served: &Served) -> Result<(), FoldError> {
         let whole = served.ending == "stop" || served.ending == "length";
@@ -207,6 +200,16 @@ impl Fold {
         }
         Ok(())
     }
+}
+
+/// How many times the variance of its predecessor a new version of an arm starts with: each event of
+/// the predecessor counts a quarter.
+pub const WIDEN: f64 = 4.0;
+
+/// Name and version of an arm's id such as `ngram@2`.
+fn versioned(arm: &str) -> Option<(&str, u64)> {
+    let (name, version) = arm.rsplit_once('@')?;
+    Some((name, version.parse().ok()?))
 }
 
 const TREATMENT: &str = "treatment";

@@ -1,21 +1,86 @@
-//! Off-policy evaluation over the experience log, and simulated editors.
+//! What would another policy have been worth, and what would users have done?
+//!
+//! Two rooms. The first reads the experience log: it joins decisions, answers and evidence into rows,
+//! estimates from them what a policy would have earned that did not decide at the time, and repeats
+//! what was decided and learned, bit for bit. The second lets simulated users type real source files
+//! against a server over HTTP; see [`editors`].
+//!
+//! ```
+//! use echo_sim::estimators::{Dr, Ips};
+//! use echo_sim::{EstimateSettings, Estimator, Row, RowParts};
+//!
+//! // 400 draws of a fair coin between two arms; the second earned 1 every other time, the first never.
+//! let (mut ips, mut dr) = (Ips::default(), Dr::default());
+//! for i in 0..400 {
+//!     let chosen = i % 2;
+//!     let row = Row::new(RowParts {
+//!         chosen,
+//!         reward: if i % 4 == 1 { 1.0 } else { 0.0 },
+//!         logged: vec![0.5, 0.5],
+//!         target: vec![0.0, 1.0],
+//!         baseline: None,
+//!         q: Some(vec![0.0, 0.5]),
+//!         cluster: 0,
+//!     })?;
+//!     ips.push(&row);
+//!     dr.push(&row);
+//! }
+//! let settings = EstimateSettings::default();
+//! let (ips, dr) = (ips.finish(&settings)?, dr.finish(&settings)?);
+//! assert!((ips.value - 0.5).abs() < 1e-12 && (dr.value - 0.5).abs() < 1e-12);
+//! assert!(ips.interval.holds(0.5) && dr.standard_error < ips.standard_error);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # How the parts fit
+//!
+//! - [`LogRows`] joins a log into [`LoggedRow`]s and counts what is no row, by [`Exclusion`].
+//! - [`Target`] names the policy to evaluate; [`evaluate`] does all of it and returns an
+//!   [`Evaluation`].
+//! - [`Row`] is what an [`Estimator`] takes; every accumulator here has `push`, `merge` and `finish`.
+//! - [`RewardModelFit`] gives the doubly robust estimators predictions that never saw their row.
+//! - [`learning::Fold`] is the one piece of code that learns from a log, live or later; [`verify`]
+//!   repeats a whole log with it.
+//!
+//! # What it does not do
+//!
+//! It does not print tables, serve anything, or decide what to deploy. Estimators whose intervals were
+//! found not to hold (direct method, optimistic shrinkage) are not offered. It compares policies on one
+//! log; whether the whole loop helps users is a question for a randomised experiment.
+
+pub mod editors;
 pub mod estimators;
+pub mod learning;
 
 mod clusters;
 mod error;
 mod estimate;
+mod evaluate;
+mod exclusion;
 mod interval;
+mod log_rows;
 mod moments;
 mod random;
+mod replay;
+mod report;
 mod reward_model;
 mod row;
+mod target;
+mod user_ratio;
 mod weights;
 
 pub use clusters::Clusters;
-pub use error::{EstimateError, RewardModelError, RowError};
+pub use error::{EstimateError, FoldError, ReplayError, RewardModelError, RowError};
 pub use estimate::{ByUser, Estimate, EstimateSettings, Estimator, MINIMUM_CLUSTERS};
+pub use evaluate::{EvaluationSettings, UNDEFINED_SHARE_MAX, evaluate};
+pub use exclusion::{Exclusion, RowCounts};
 pub use interval::{Interval, Level};
+pub use log_rows::{LogRows, LoggedRow, Publication, RowOptions, Used};
 pub use moments::PairMoments;
+pub use replay::{Mismatch, Verification, VerifySettings, verify};
+pub use report::{ArmShare, Evaluation};
 pub use reward_model::{RewardModel, RewardModelFit, RewardModelSettings, SHRINKAGE_ROWS};
 pub use row::{Row, RowParts};
+pub use target::{FittedOn, Target};
+pub use user_ratio::{RatioEstimate, UserRatio};
 pub use weights::{MINIMUM_EFFECTIVE_ROWS, WeightSummary, Weights};

@@ -257,7 +257,7 @@ impl RidgeSums {
         let mean_x = &self.x / self.rows;
         let mean_y = self.y / self.rows;
         let mut scatter = &self.xx - &outer(self.x.view(), mean_x.view());
-        for mut value in scatter.diag_mut() {
+        for value in scatter.diag_mut() {
             *value += lambda;
         }
         let target = (&self.xy - &(&self.x * mean_y)).insert_axis(Axis(1));

@@ -1,5 +1,4 @@
 //! The estimators against values computed from the formulas by `tests/reference/ope_reference.py`.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use echo_sim::estimators::{Dr, DrDifference, Ips, Snips};
 use echo_sim::{EstimateSettings, Estimator, Row, RowParts, Weights};
@@ -18,7 +17,7 @@ struct Line {
 }
 
 fn lines() -> Vec<Line> {
-    let text = include_str!("reference/ope_slice.csv");
+    let text = include_str!("../reference/ope_slice.csv");
     text.lines().skip(1).map(line).collect()
 }
 
@@ -107,7 +106,7 @@ fn difference<E: Estimator + Default>(rows: &[Row], expected: &Value) -> f64 {
 #[test]
 fn estimates_and_intervals_match() {
     let expected: Value =
-        serde_json::from_str(include_str!("reference/ope_expected.json")).unwrap();
+        serde_json::from_str(include_str!("../reference/ope_expected.json")).unwrap();
     for policy in ["softmax0.05", "eps_greedy0.1", "uniform", "always_3"] {
         let rows = rows(policy);
         let estimates = &expected["policies"][policy]["estimates"];
@@ -124,7 +123,7 @@ fn estimates_and_intervals_match() {
 #[test]
 fn weight_diagnostics_match() {
     let expected: Value =
-        serde_json::from_str(include_str!("reference/ope_expected.json")).unwrap();
+        serde_json::from_str(include_str!("../reference/ope_expected.json")).unwrap();
     for policy in ["softmax0.05", "eps_greedy0.1", "uniform", "always_3"] {
         let mut weights = Weights::default();
         for row in rows(policy) {

@@ -1,0 +1,357 @@
+use crate::error::ReplayError;
+use crate::estimate::{EstimateSettings, Estimator};
+use crate::estimators::{Dr, DrDifference, Ips, Snips};
+use crate::exclusion::Exclusion;
+use crate::log_rows::{LogRows, LoggedRow, RowOptions, Used};
+use crate::report::{ArmShare, Evaluation};
+use crate::reward_model::{RewardModel, RewardModelFit, RewardModelSettings};
+use crate::row::{Row, RowParts};
+use crate::target::{Preparation, Prepared, Target};
+use crate::weights::Weights;
+use echo_policy::{DrawKey, Learner, Policy};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// What is evaluated, and how.
+#[derive(Clone, Debug)]
+pub struct EvaluationSettings {
+    /// The policy to evaluate.
+    pub target: Target,
+    /// A policy to compare it with.
+    pub baseline: Option<Target>,
+    /// What of the log becomes rows.
+    pub rows: RowOptions,
+    /// Policies that learn are fitted on this first share of the log's time, in (0, 1), and evaluated
+    /// on the rest. `None`: fitted and evaluated on all of it, which flatters them; the result says so.
+    pub split: Option<f64>,
+    /// Level of the intervals and least effective sample size.
+    pub estimates: EstimateSettings,
+    /// The reward model of the doubly robust estimators.
+    pub reward_model: RewardModelSettings,
+    /// Seed of posterior draws, for a policy that was not published with one.
+    pub seed: u64,
+    /// Decisions that may wait for their reward while fitting, as the server was configured.
+    pub pending: usize,
+}
+
+impl EvaluationSettings {
+    /// The defaults, for one target.
+    pub fn new(target: Target) -> Self {
+        Self {
+            target,
+            baseline: None,
+            rows: RowOptions::default(),
+            split: Some(0.5),
+            estimates: EstimateSettings::default(),
+            reward_model: RewardModelSettings::default(),
+            seed: 0,
+            pending: Learner::PENDING_MAX,
+        }
+    }
+}
+
+/// Evaluates a policy on the log at `path`.
+///
+/// A policy evaluated on the rows it learned from looks better than it is: it has seen their noise. So
+/// a policy that learns is fitted on the first part of the log's time and evaluated on the second; a
+/// published or kept one is evaluated on what came after the last record it learned from. Policies
+/// that do not learn are evaluated on everything.
+///
+/// # Errors
+/// [`ReplayError`]: the log cannot be read, the target is not in it, or no honest estimate can be made
+/// (no rows, no support, too few effective rows).
+pub fn evaluate(path: &Path, settings: &EvaluationSettings) -> Result<Evaluation, ReplayError> {
+    if let Some(split) = settings
+        .split
+        .filter(|split| !(*split > 0.0 && *split < 1.0))
+    {
+        return Err(ReplayError::Split { split });
+    }
+    let log = LogRows::scan(path, settings.rows.clone())?;
+    let split_seq = split_seq(&log, settings)?;
+    let how = Preparation {
+        schema: &settings.rows.schema,
+        scorer: settings.rows.scorer,
+        pending: settings.pending,
+        fit_through: split_seq.map_or(log.through(), |seq| seq - 1),
+    };
+    let target = settings.target.prepare(&log, how)?;
+    let baseline = settings.baseline.as_ref();
+    let baseline = baseline
+        .map(|baseline| baseline.prepare(&log, how))
+        .transpose()?;
+    let learned = [Some(&target), baseline.as_ref()].into_iter().flatten();
+    let learned_through = learned.map(|p| p.fitted.through).max().unwrap_or(0);
+    let from = match settings.split {
+        Some(_) => split_seq.unwrap_or(0).max(learned_through + 1),
+        None => 0,
+    };
+    let model = fit_reward_model(&log, from, settings)?;
+    let mut pass = Pass {
+        settings,
+        target: &target,
+        baseline: baseline.as_ref(),
+        model: &model,
+        sums: Sums::default(),
+    };
+    let rows = log.rows(from, |row| pass.take(&row))?;
+    let sums = pass.sums;
+    let undefined = rows
+        .excluded
+        .get(Exclusion::TargetUndefined.as_str())
+        .copied()
+        .unwrap_or(0);
+    if undefined as f64 > UNDEFINED_SHARE_MAX * (rows.rows + undefined) as f64 {
+        return Err(ReplayError::Undefined {
+            undefined,
+            rows: rows.rows + undefined,
+        });
+    }
+    let how = &settings.estimates;
+    let mut evaluation = Evaluation {
+        target: settings.target.to_string(),
+        baseline: settings.baseline.as_ref().map(ToString::to_string),
+        scorer: settings.rows.scorer.as_str(),
+        split: split_seq.and(settings.split),
+        from_seq: from.max(1),
+        through_seq: log.through(),
+        optimistic: from <= learned_through && learned_through > 0,
+        users: sums.users.len() as u64,
+        lost_records: log.lost(),
+        logged: sums.logged.finish(how)?.renamed("logged"),
+        estimates: vec![
+            sums.ips.finish(how)?,
+            sums.snips.finish(how)?,
+            sums.dr.finish(how)?,
+        ],
+        difference: baseline
+            .as_ref()
+            .map(|_| sums.difference.finish(how))
+            .transpose()?,
+        weights: sums.weights.summary()?,
+        arms: sums.arms(rows.rows),
+        rows,
+        fitted: target.fitted,
+        baseline_fitted: baseline.map(|baseline| baseline.fitted),
+        notes: Vec::new(),
+    };
+    evaluation.notes = notes(&evaluation, undefined);
+    Ok(evaluation)
+}
+
+/// Rows in which the target's arms are not eligible are left out, up to this share: the estimate is
+/// then one of the rows in which it could have decided.
+pub const UNDEFINED_SHARE_MAX: f64 = 0.05;
+
+/// Mean weights further than this many standard errors from 1 call for a note.
+const MEAN_WEIGHT_Z: f64 = 4.0;
+
+/// Where the evaluated part begins, for targets that learn.
+fn split_seq(log: &LogRows, settings: &EvaluationSettings) -> Result<Option<u64>, ReplayError> {
+    let targets = [Some(&settings.target), settings.baseline.as_ref()];
+    let needed = targets.into_iter().flatten().any(Target::needs_split);
+    let (Some(split), Some((first, last)), true) = (settings.split, log.span_ms(), needed) else {
+        return Ok(None);
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a share of a span of time, in range"
+    )]
+    let at_ms = first + ((last - first) as f64 * split) as i64;
+    log.first_decision_at(at_ms).map(Some)
+}
+
+fn fit_reward_model(
+    log: &LogRows,
+    from: u64,
+    settings: &EvaluationSettings,
+) -> Result<RewardModel, ReplayError> {
+    let mut fit = RewardModelFit::new(settings.rows.schema.dimension, settings.reward_model)?;
+    log.rows(from, |row| {
+        fit.push(
+            row.id,
+            &row.arms[row.chosen],
+            row.features.as_slice(),
+            row.reward,
+        )?;
+        Ok(Used::Row)
+    })?;
+    Ok(fit.finish())
+}
+
+/// The pass over the rows that feeds the estimators.
+struct Pass<'a> {
+    settings: &'a EvaluationSettings,
+    target: &'a Prepared,
+    baseline: Option<&'a Prepared>,
+    model: &'a RewardModel,
+    sums: Sums,
+}
+
+#[derive(Default)]
+struct Sums {
+    logged: Ips,
+    ips: Ips,
+    snips: Snips,
+    dr: Dr,
+    difference: DrDifference,
+    weights: Weights,
+    users: BTreeSet<u64>,
+    arms: BTreeMap<String, ArmSums>,
+}
+
+#[derive(Default)]
+struct ArmSums {
+    rows: u64,
+    reward: f64,
+    target: f64,
+}
+
+impl Pass<'_> {
+    fn take(&mut self, logged: &LoggedRow) -> Result<Used, ReplayError> {
+        let Some(target) = self.probabilities(self.target, logged) else {
+            return Ok(Used::Not(Exclusion::TargetUndefined));
+        };
+        let baseline = match self.baseline {
+            Some(baseline) => match self.probabilities(baseline, logged) {
+                Some(probabilities) => Some(probabilities),
+                None => return Ok(Used::Not(Exclusion::TargetUndefined)),
+            },
+            None => None,
+        };
+        let q = self
+            .model
+            .predict(logged.id, &logged.arms, logged.features.as_slice())?;
+        let mut parts = RowParts {
+            chosen: logged.chosen,
+            reward: logged.reward,
+            logged: logged.probabilities.clone(),
+            target,
+            baseline,
+            q: Some(q),
+            cluster: logged.user,
+        };
+        let Ok(row) = Row::new(parts.clone()) else {
+            return Ok(Used::Not(Exclusion::Malformed));
+        };
+        self.sums.push(logged, &row);
+        parts.target.clone_from(&parts.logged);
+        if let Ok(row) = Row::new(parts) {
+            self.sums.logged.push(&row);
+        }
+        Ok(Used::Row)
+    }
+
+    fn probabilities(&self, prepared: &Prepared, row: &LoggedRow) -> Option<Vec<f64>> {
+        let seed = prepared.seed.unwrap_or(self.settings.seed);
+        let key = DrawKey {
+            seed,
+            decision: row.id,
+        };
+        distribution(&prepared.policy, row, key)
+    }
+}
+
+fn distribution(policy: &Policy, row: &LoggedRow, key: DrawKey) -> Option<Vec<f64>> {
+    let arms: Vec<&str> = row.arms.iter().map(String::as_str).collect();
+    let distribution = policy.distribution(&row.features, &arms, key).ok()?;
+    Some(distribution.probabilities().to_vec())
+}
+
+impl Sums {
+    fn push(&mut self, logged: &LoggedRow, row: &Row) {
+        self.ips.push(row);
+        self.snips.push(row);
+        self.dr.push(row);
+        if row.parts().baseline.is_some() {
+            self.difference.push(row);
+        }
+        self.weights
+            .push(row.weight(), &row.parts().target, &row.parts().logged);
+        self.users.insert(logged.user);
+        for (at, arm) in logged.arms.iter().enumerate() {
+            let sums = self.arms.entry(arm.clone()).or_default();
+            sums.target += row.parts().target[at];
+            if at == logged.chosen {
+                sums.rows += 1;
+                sums.reward += logged.reward;
+            }
+        }
+    }
+
+    fn arms(&self, rows: u64) -> Vec<ArmShare> {
+        let share = |part: f64| if rows > 0 { part / rows as f64 } else { 0.0 };
+        self.arms
+            .iter()
+            .map(|(arm, sums)| ArmShare {
+                arm: arm.clone(),
+                rows: sums.rows,
+                logged_share: share(sums.rows as f64),
+                target_share: share(sums.target),
+                mean_reward: (sums.rows > 0).then(|| sums.reward / sums.rows as f64),
+            })
+            .collect()
+    }
+}
+
+fn notes(evaluation: &Evaluation, undefined: u64) -> Vec<String> {
+    let mut notes = Vec::new();
+    if evaluation.optimistic {
+        notes.push(
+            "Optimistic: the policy was evaluated on rows it has learned from. Evaluate with a split \
+             to see what it is worth on others."
+                .to_owned(),
+        );
+    } else if let Some(split) = evaluation.split {
+        notes.push(format!(
+            "Fitted on the first {:.0} % of the log's time, evaluated on the rest.",
+            100.0 * split
+        ));
+    } else if evaluation.fitted.through > 0 {
+        notes.push(format!(
+            "Evaluated on what came after record {}, the last the policy has learned from.",
+            evaluation.fitted.through
+        ));
+    }
+    if undefined > 0 {
+        notes.push(format!(
+            "{undefined} rows in which the policy had none of its arms to choose from are left out."
+        ));
+    }
+    if evaluation
+        .weights
+        .mean_z
+        .is_some_and(|z| z.abs() > MEAN_WEIGHT_Z)
+    {
+        notes.push(format!(
+            "The mean importance weight is {:.3}, too far from 1 for chance: the logged \
+             probabilities are not those that the log was drawn with.",
+            evaluation.weights.mean
+        ));
+    }
+    if evaluation
+        .estimates
+        .first()
+        .is_some_and(|estimate| estimate.by_user.is_none())
+    {
+        notes.push(format!(
+            "Intervals take rows as independent; with {} users none can be given that takes users as \
+             the units.",
+            evaluation.users
+        ));
+    }
+    if evaluation.lost_records > 0 {
+        notes.push(format!(
+            "{} records of the log are lost to damage.",
+            evaluation.lost_records
+        ));
+    }
+    notes
+}
+
+impl crate::Estimate {
+    fn renamed(mut self, estimator: &'static str) -> Self {
+        self.estimator = estimator;
+        self
+    }
+}

@@ -1,0 +1,292 @@
+use crate::error::ReplayError;
+use crate::learning::{Fold, id_of};
+use crate::log_rows::{LogRows, Publication, RowOptions};
+use echo_experience::{Decision, Entry, Record};
+use echo_policy::{DrawKey, FeatureSchema, Features, Learner, Policy};
+use echo_reward::Scorer;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// How a log is replayed.
+#[derive(Clone, Debug)]
+pub struct VerifySettings {
+    /// The scorer that the server learned with.
+    pub scorer: Scorer,
+    /// The feature schema that it used.
+    pub schema: FeatureSchema,
+    /// How many decisions might wait for their reward, as the server was configured.
+    pub pending: usize,
+}
+
+impl Default for VerifySettings {
+    fn default() -> Self {
+        Self {
+            scorer: Scorer::default(),
+            schema: FeatureSchema::default(),
+            pending: Learner::PENDING_MAX,
+        }
+    }
+}
+
+/// What a replay of a whole log found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Verification {
+    /// Records read.
+    pub entries: u64,
+    /// Decisions among them.
+    pub decisions: u64,
+    /// Decisions whose arm the client named: nothing was drawn.
+    pub named: u64,
+    /// Decisions under another feature schema, which cannot be repeated.
+    pub other_schema: u64,
+    /// Decisions repeated.
+    pub checked: u64,
+    /// Decisions of which every probability, the arm drawn and the degraded mark came out the same,
+    /// bit for bit.
+    pub identical: u64,
+    /// Policies published for the treatment cohort.
+    pub publications: u64,
+    /// Those whose state came out the same, bit for bit, by its digest.
+    pub publications_identical: u64,
+    /// The first thing that came out otherwise.
+    pub first_mismatch: Option<Mismatch>,
+    /// Records that the learner refused, as it did when they were written.
+    pub refused: u64,
+    /// Records known to be lost to damage: without them, what follows cannot come out the same.
+    pub lost_records: u64,
+}
+
+/// Something that a replay could not reproduce.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Mismatch {
+    /// Sequence number of the record.
+    pub seq: u64,
+    /// The decision, or nothing for a published policy.
+    pub decision: Option<String>,
+    /// What differs.
+    pub reason: String,
+}
+
+impl Verification {
+    /// Whether everything that can be repeated came out the same.
+    pub fn holds(&self) -> bool {
+        self.first_mismatch.is_none()
+            && self.checked == self.identical
+            && self.publications == self.publications_identical
+    }
+}
+
+/// Folds the log at `path` from its start and repeats every published state and every decision.
+///
+/// A decision is repeated from the policy's spec, the state folded up to the record its publication
+/// names, the seed, the logged features and arms, and nothing else. Policies are kept only while a
+/// later decision names them, so memory does not grow with the log's length but for a few bytes a
+/// decision.
+///
+/// # Errors
+/// [`ReplayError`] if the log cannot be read. A difference is no error: it is in the result.
+pub fn verify(path: &Path, settings: &VerifySettings) -> Result<Verification, ReplayError> {
+    let options = RowOptions {
+        scorer: settings.scorer,
+        include_control: true,
+        schema: settings.schema.clone(),
+    };
+    let log = LogRows::scan(path, options)?;
+    let mut replay = Replay::new(&log, settings)?;
+    replay.reach(0);
+    log.entries(|entry| {
+        replay.entry(entry);
+        Ok(true)
+    })?;
+    replay.found.lost_records = log.lost();
+    Ok(replay.found)
+}
+
+/// (cohort, version): what a decision names.
+type Key = (String, u64);
+
+struct Replay<'a> {
+    publications: &'a [Publication],
+    /// Publications by the record they learned through; the next to be built stands last.
+    to_build: Vec<usize>,
+    /// Last decision that names each version.
+    last_use: BTreeMap<Key, u64>,
+    built: BTreeMap<usize, Built>,
+    live: BTreeMap<Key, (Policy, u64)>,
+    fold: Fold,
+    schema: &'a FeatureSchema,
+    schema_hash: String,
+    found: Verification,
+}
+
+struct Built {
+    policy: Option<Policy>,
+    sha256: String,
+    reason: String,
+}
+
+impl<'a> Replay<'a> {
+    fn new(log: &'a LogRows, settings: &'a VerifySettings) -> Result<Self, ReplayError> {
+        let publications = log.publications();
+        let mut to_build: Vec<usize> = (0..publications.len()).collect();
+        to_build.sort_by_key(|&at| std::cmp::Reverse(publications[at].published.through));
+        let mut last_use = BTreeMap::new();
+        log.entries(|entry| {
+            if let Record::Decision(decision) = &entry.record {
+                last_use.insert(key_of(decision), entry.seq);
+            }
+            Ok(true)
+        })?;
+        Ok(Self {
+            publications,
+            to_build,
+            last_use,
+            built: BTreeMap::new(),
+            live: BTreeMap::new(),
+            fold: Fold::new(&settings.schema, settings.scorer, settings.pending),
+            schema: &settings.schema,
+            schema_hash: settings.schema.hash(),
+            found: Verification::default(),
+        })
+    }
+
+    fn entry(&mut self, entry: &Entry) {
+        self.found.entries += 1;
+        match &entry.record {
+            Record::Decision(decision) => self.decision(entry.seq, decision),
+            Record::PolicyPublished(_) => self.published(entry.seq),
+            _ => {}
+        }
+        if self.fold.entry(entry).is_err() {
+            self.found.refused += 1;
+        }
+        self.reach(entry.seq);
+    }
+
+    /// Builds every policy that learned through record `seq` and no further.
+    fn reach(&mut self, seq: u64) {
+        while let Some(&at) = self.to_build.last() {
+            let published = &self.publications[at].published;
+            if published.through > seq {
+                return;
+            }
+            self.to_build.pop();
+            let key = (published.cohort.clone(), published.version);
+            // A publication that nobody decided with needs its digest checked, and no policy.
+            let used = self
+                .last_use
+                .get(&key)
+                .is_some_and(|&last| last > self.publications[at].seq);
+            let policy = match published.spec.parse() {
+                Ok(spec) if used => self
+                    .fold
+                    .policy(&spec, published.version)
+                    .map_err(|error| error.to_string()),
+                Ok(_) => Err(String::new()),
+                Err(error) => Err(format!("{error}")),
+            };
+            let (policy, reason) = match policy {
+                Ok(policy) => (Some(policy), String::new()),
+                Err(reason) => (None, reason),
+            };
+            let sha256 = self.fold.state_sha256();
+            self.built.insert(
+                at,
+                Built {
+                    policy,
+                    sha256,
+                    reason,
+                },
+            );
+        }
+    }
+
+    fn published(&mut self, seq: u64) {
+        let Ok(at) = self.publications.binary_search_by_key(&seq, |p| p.seq) else {
+            return;
+        };
+        let published = &self.publications[at].published;
+        let Some(built) = self.built.remove(&at) else {
+            self.mismatch(
+                seq,
+                None,
+                "it claims to have learned from records after itself",
+            );
+            return;
+        };
+        if published.cohort == "treatment" {
+            self.found.publications += 1;
+            if built.sha256 == published.sha256 {
+                self.found.publications_identical += 1;
+            } else {
+                self.mismatch(seq, None, "the state folded from the log is another");
+            }
+        }
+        if let Some(policy) = built.policy {
+            let key = (published.cohort.clone(), published.version);
+            self.live.insert(key, (policy, published.seed));
+        } else if !built.reason.is_empty() {
+            self.mismatch(seq, None, &built.reason);
+        }
+    }
+
+    fn decision(&mut self, seq: u64, decision: &Decision) {
+        self.found.decisions += 1;
+        let key = key_of(decision);
+        if !decision.routed {
+            self.found.named += 1;
+        } else if decision.schema == self.schema_hash {
+            self.found.checked += 1;
+            match self.repeat(&key, decision) {
+                Ok(()) => self.found.identical += 1,
+                Err(reason) => self.mismatch(seq, Some(decision.id.clone()), &reason),
+            }
+        } else {
+            self.found.other_schema += 1;
+        }
+        if self.last_use.get(&key) == Some(&seq) {
+            self.live.remove(&key);
+        }
+    }
+
+    fn repeat(&self, key: &Key, decision: &Decision) -> Result<(), String> {
+        let Some((policy, seed)) = self.live.get(key) else {
+            return Err(format!("version {} was not published before it", key.1));
+        };
+        let features = Features::from_logged(decision.features.clone(), self.schema)
+            .map_err(|error| error.to_string())?;
+        let arms: Vec<&str> = decision.arms.iter().map(String::as_str).collect();
+        let id = id_of(&decision.id).map_err(|error| error.to_string())?;
+        let draw = DrawKey {
+            seed: *seed,
+            decision: id,
+        };
+        let choice = policy
+            .decide(&features, &arms, draw)
+            .map_err(|error| error.to_string())?;
+        let bits = |values: &[f64]| values.iter().map(|p| p.to_bits()).collect::<Vec<_>>();
+        if bits(choice.distribution.probabilities()) != bits(&decision.probabilities) {
+            return Err("the probabilities are others".to_owned());
+        }
+        if choice.chosen != decision.chosen as usize {
+            return Err("another arm is drawn".to_owned());
+        }
+        if choice.degraded != decision.degraded {
+            return Err("the degraded mark is another".to_owned());
+        }
+        Ok(())
+    }
+
+    fn mismatch(&mut self, seq: u64, decision: Option<String>, reason: &str) {
+        self.found.first_mismatch.get_or_insert_with(|| Mismatch {
+            seq,
+            decision,
+            reason: reason.to_owned(),
+        });
+    }
+}
+
+fn key_of(decision: &Decision) -> Key {
+    (decision.cohort.clone(), decision.policy_version)
+}

@@ -1,0 +1,241 @@
+use crate::error::ReplayError;
+use crate::learning::Fold;
+use crate::log_rows::{LogRows, Publication};
+use echo_policy::{FeatureSchema, Policy, PolicySpec, Snapshot};
+use echo_reward::Scorer;
+use serde::Serialize;
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Which policy is to be evaluated.
+///
+/// As text: `latest`, `logged:VERSION`, `snapshot:PATH`, or any policy as `echo-policy` writes it,
+/// such as `uniform`, `always:ngram` or `squarecb:gamma=2`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// A policy, with what the log teaches it.
+    Spec(PolicySpec),
+    /// The last policy that the log says was published (before the split, if there is one).
+    Latest,
+    /// The policy published under this version.
+    Logged(u64),
+    /// A snapshot in a file.
+    Snapshot(PathBuf),
+}
+
+impl FromStr for Target {
+    type Err = ReplayError;
+
+    fn from_str(text: &str) -> Result<Self, ReplayError> {
+        let text = text.trim();
+        if text == "latest" {
+            return Ok(Self::Latest);
+        }
+        if let Some(version) = text.strip_prefix("logged:") {
+            let version = version.parse().map_err(|_| ReplayError::Target {
+                text: text.to_owned(),
+                reason: "a version is a whole number, as in logged:3".to_owned(),
+            })?;
+            return Ok(Self::Logged(version));
+        }
+        if let Some(path) = text.strip_prefix("snapshot:") {
+            return Ok(Self::Snapshot(PathBuf::from(path)));
+        }
+        let spec = text.parse::<PolicySpec>();
+        spec.map(Self::Spec).map_err(|error| ReplayError::Target {
+            text: text.to_owned(),
+            reason: format!("{error}; or give latest, logged:VERSION or snapshot:PATH"),
+        })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Spec(spec) => write!(f, "{spec}"),
+            Self::Latest => f.write_str("latest"),
+            Self::Logged(version) => write!(f, "logged:{version}"),
+            Self::Snapshot(path) => write!(f, "snapshot:{}", path.display()),
+        }
+    }
+}
+
+/// What an evaluated policy has learned from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FittedOn {
+    /// The policy in full, every key written out.
+    pub spec: String,
+    /// Last record of the log that it has learned from; 0 for a policy that does not learn.
+    pub through: u64,
+    /// Rewards in its state.
+    pub rewards: u64,
+    /// Its version, if it was published.
+    pub version: Option<u64>,
+}
+
+/// A policy ready to be evaluated.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) policy: Policy,
+    pub(crate) fitted: FittedOn,
+    /// Seed of its posterior draws, if it was published with one.
+    pub(crate) seed: Option<u64>,
+}
+
+/// How a target is prepared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Preparation<'a> {
+    pub(crate) schema: &'a FeatureSchema,
+    pub(crate) scorer: Scorer,
+    pub(crate) pending: usize,
+    /// Last record that a policy may learn from.
+    pub(crate) fit_through: u64,
+}
+
+impl Target {
+    /// Whether it must be said which part of the log it may learn from; a version or a snapshot says
+    /// itself what it has learned from.
+    pub(crate) fn needs_split(&self) -> bool {
+        match self {
+            Self::Spec(spec) => spec.rule().learns(),
+            Self::Latest => true,
+            Self::Logged(_) | Self::Snapshot(_) => false,
+        }
+    }
+
+    pub(crate) fn prepare(
+        &self,
+        log: &LogRows,
+        how: Preparation<'_>,
+    ) -> Result<Prepared, ReplayError> {
+        match self {
+            Self::Spec(spec) => {
+                let through = if spec.rule().learns() {
+                    how.fit_through
+                } else {
+                    0
+                };
+                let fold = fold_through(log, how, through)?;
+                prepared(&fold, spec, None, None)
+            }
+            Self::Latest => {
+                let found = treatment(log).rfind(|p| p.seq <= how.fit_through);
+                published(found.ok_or(ReplayError::NoPublication)?, log, how)
+            }
+            Self::Logged(version) => {
+                let found = treatment(log).rfind(|p| p.published.version == *version);
+                let missing = || ReplayError::NoVersion {
+                    version: *version,
+                    newest: treatment(log).map(|p| p.published.version).max(),
+                };
+                published(found.ok_or_else(missing)?, log, how)
+            }
+            Self::Snapshot(path) => {
+                let bytes = fs::read(path).map_err(|error| ReplayError::File {
+                    path: path.clone(),
+                    error,
+                })?;
+                let snapshot = Snapshot::from_bytes(&bytes)?;
+                snapshot.check_schema(how.schema)?;
+                let policy = Policy::build(&snapshot.spec, &snapshot.state, snapshot.version)?;
+                let fitted = FittedOn {
+                    spec: snapshot.spec.to_string(),
+                    through: snapshot.through,
+                    rewards: snapshot.state.total(),
+                    version: Some(snapshot.version),
+                };
+                Ok(Prepared {
+                    policy,
+                    fitted,
+                    seed: None,
+                })
+            }
+        }
+    }
+}
+
+fn treatment(log: &LogRows) -> impl DoubleEndedIterator<Item = &Publication> {
+    let all = log.publications().iter();
+    all.filter(|publication| publication.published.cohort == "treatment")
+}
+
+fn published(
+    publication: &Publication,
+    log: &LogRows,
+    how: Preparation<'_>,
+) -> Result<Prepared, ReplayError> {
+    let published = &publication.published;
+    let spec = published
+        .spec
+        .parse()
+        .map_err(|error| ReplayError::Target {
+            text: published.spec.clone(),
+            reason: format!("{error}"),
+        })?;
+    let fold = fold_through(log, how, published.through)?;
+    prepared(&fold, &spec, Some(published.version), Some(published.seed))
+}
+
+fn prepared(
+    fold: &Fold,
+    spec: &PolicySpec,
+    version: Option<u64>,
+    seed: Option<u64>,
+) -> Result<Prepared, ReplayError> {
+    Ok(Prepared {
+        policy: fold.policy(spec, version.unwrap_or(0))?,
+        fitted: FittedOn {
+            spec: spec.to_string(),
+            through: if spec.rule().learns() {
+                fold.through()
+            } else {
+                0
+            },
+            rewards: fold.learner().state().total(),
+            version,
+        },
+        seed,
+    })
+}
+
+fn fold_through(log: &LogRows, how: Preparation<'_>, through: u64) -> Result<Fold, ReplayError> {
+    let mut fold = Fold::new(how.schema, how.scorer, how.pending);
+    if through > 0 {
+        log.entries(|entry| {
+            if entry.seq <= through {
+                // What the live learner passed over is passed over here.
+                let _ = fold.entry(entry);
+            }
+            Ok(entry.seq < through)
+        })?;
+    }
+    Ok(fold)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn targets_read_back() {
+        for text in ["latest", "logged:12", "snapshot:a/b.policy", "uniform"] {
+            assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
+        }
+        let needs_split = |text: &str| text.parse::<Target>().unwrap().needs_split();
+        assert!(needs_split("squarecb") && needs_split("latest"));
+        for text in ["uniform", "always:ngram", "logged:1", "snapshot:a"] {
+            assert!(!needs_split(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_targets_say_what_is_possible() {
+        for text in ["logged:x", "newest", ""] {
+            let message = text.parse::<Target>().unwrap_err().to_string();
+            assert!(message.contains("logged:"), "{message}");
+        }
+    }
+}

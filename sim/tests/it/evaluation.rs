@@ -1,0 +1,229 @@
+//! Evaluations of policies on a log of a world whose truth is known.
+
+use crate::world::{Life, World, value_of, value_of_uniform};
+use echo_experience::{Log, LogOptions};
+use echo_sim::{Estimate, EstimateError, Evaluation, EvaluationSettings, ReplayError, evaluate};
+use std::fs;
+use tempfile::TempDir;
+
+fn settings(target: &str) -> EvaluationSettings {
+    EvaluationSettings::new(target.parse().unwrap())
+}
+
+fn check_holds(estimate: &Estimate, truth: f64) {
+    // Fixed seeds: a row-wise error of more than 4 standard errors has probability 6e-5 for a right
+    // estimator, and some 20 estimates are checked in this file.
+    let away = (estimate.value - truth).abs() / estimate.standard_error;
+    assert!(
+        away < 4.0,
+        "{} against {truth}: {away:.1} errors",
+        estimate.value
+    );
+}
+
+#[test]
+fn fixed_policies_are_worth_what_they_are_worth() {
+    let world = World::new(4_000, "uniform", Life::Plain, 1);
+    for (target, truth) in [
+        ("uniform", value_of_uniform()),
+        ("always:copy", value_of(0)),
+        ("always:ngram", value_of(1)),
+        (
+            "fixed:copy=0.5,ngram=0.5",
+            f64::midpoint(value_of(0), value_of(1)),
+        ),
+    ] {
+        let found = evaluate(world.path(), &settings(target)).unwrap();
+        assert_eq!(found.estimates.len(), 3);
+        for estimate in &found.estimates {
+            check_holds(estimate, truth);
+            assert!(estimate.interval.holds(estimate.value) && estimate.rows == 4_000);
+        }
+        assert!((found.weights.coverage - 1.0).abs() < 1e-9);
+        assert!(!found.optimistic && found.split.is_none());
+        assert!((found.logged.value - world.mean_reward).abs() < 1e-12);
+        assert_eq!(found.users, 50);
+        assert!(found.estimates[0].by_user.is_some());
+    }
+}
+
+#[test]
+fn the_reward_model_narrows_the_doubly_robust_interval() {
+    let world = World::new(4_000, "uniform", Life::Plain, 2);
+    let found = evaluate(world.path(), &settings("always:copy")).unwrap();
+    let width = |name| found.estimate(name).unwrap().standard_error;
+    assert!(width("dr") < width("snips") && width("snips") < width("ips"));
+}
+
+fn learned(world: &World, split: Option<f64>) -> Evaluation {
+    let settings = EvaluationSettings {
+        baseline: Some("uniform".parse().unwrap()),
+        split,
+        ..settings("squarecb")
+    };
+    evaluate(world.path(), &settings).unwrap()
+}
+
+#[test]
+fn a_learned_policy_beats_uniform_on_rows_it_has_not_seen() {
+    let world = World::new(4_000, "uniform", Life::Plain, 3);
+    let found = learned(&world, Some(0.5));
+    assert_eq!(found.split, Some(0.5));
+    assert_eq!(found.rows.excluded["before_split"], 2_000);
+    assert!(found.fitted.through > 0 && found.fitted.through < found.from_seq);
+    // The last decision before the split may have been rewarded after it.
+    assert!(
+        (1_990..=2_000).contains(&found.fitted.rewards),
+        "{}",
+        found.fitted.rewards
+    );
+    assert!(!found.optimistic && found.notes[0].contains("50 %"));
+    let difference = found.difference.unwrap();
+    assert!(difference.interval.lo > 0.0, "{difference:?}");
+    // The best arm everywhere is worth 0.55; the floor keeps 5 % on each of the others.
+    check_holds(found.estimates.last().unwrap(), found.estimates[1].value);
+    assert!(found.estimates[2].value > value_of_uniform() && found.estimates[2].value < 0.6);
+}
+
+#[test]
+fn without_a_split_the_result_says_that_it_flatters() {
+    let world = World::new(1_000, "uniform", Life::Plain, 4);
+    let found = learned(&world, None);
+    assert!(found.optimistic && found.notes[0].starts_with("Optimistic"));
+    assert_eq!(found.rows.rows, 1_000);
+}
+
+#[test]
+fn what_is_no_row_is_counted_by_reason() {
+    let world = World::new(1_000, "squarecb", Life::Mixed, 5);
+    let found = evaluate(world.path(), &settings("uniform")).unwrap();
+    assert_eq!(found.rows.decisions, 1_000);
+    assert_eq!(found.rows.rows, world.counts["rows"]);
+    assert_eq!(found.rows.several_choices, 50);
+    let excluded: Vec<_> = found.rows.excluded.iter().map(|(k, v)| (*k, *v)).collect();
+    let expected: Vec<_> = world
+        .counts
+        .iter()
+        .filter(|(kind, _)| **kind != "rows")
+        .map(|(k, v)| (*k, *v))
+        .collect();
+    assert_eq!(excluded, expected);
+    assert!((found.logged.value - world.mean_reward).abs() < 1e-12);
+
+    let mut with_control = settings("uniform");
+    with_control.rows.include_control = true;
+    let found = evaluate(world.path(), &with_control).unwrap();
+    assert_eq!(
+        found.rows.rows,
+        world.counts["rows"] + world.counts["control_cohort"]
+    );
+}
+
+#[test]
+fn published_policies_are_evaluated_on_what_came_after() {
+    let world = World::new(2_000, "squarecb", Life::Mixed, 6);
+    let version = world.last_version / 2;
+    let found = evaluate(world.path(), &settings(&format!("logged:{version}"))).unwrap();
+    assert_eq!(found.fitted.version, Some(version));
+    assert!(found.from_seq == found.fitted.through + 1 && !found.optimistic);
+    let latest = evaluate(world.path(), &settings("latest")).unwrap();
+    assert!(latest.fitted.through < latest.from_seq && !latest.optimistic);
+    assert!(latest.rows.rows > 500);
+
+    let missing = evaluate(world.path(), &settings("logged:100000")).unwrap_err();
+    assert!(
+        missing
+            .to_string()
+            .contains(&format!("the newest is {}", world.last_version))
+    );
+}
+
+#[test]
+fn a_snapshot_is_the_policy_that_was_published_from_it() {
+    let world = World::new(1_000, "squarecb", Life::Plain, 7);
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("a.policy");
+    let spec = "squarecb".parse().unwrap();
+    fs::write(&file, world.fold.snapshot(&spec, 9).to_bytes()).unwrap();
+    let target = format!("snapshot:{}", file.display());
+    // Nothing came after it, so that an honest evaluation has no row.
+    let none = evaluate(world.path(), &settings(&target)).unwrap_err();
+    assert!(
+        matches!(none, ReplayError::Estimate(EstimateError::NoRows)),
+        "{none}"
+    );
+    let all = |target: &str| {
+        let settings = EvaluationSettings {
+            split: None,
+            ..settings(target)
+        };
+        evaluate(world.path(), &settings).unwrap()
+    };
+    let (kept, folded) = (all(&target), all("squarecb"));
+    assert_eq!(kept.estimates, folded.estimates);
+    assert!(kept.optimistic && kept.fitted.version == Some(9));
+
+    fs::write(&file, b"not a snapshot").unwrap();
+    assert!(matches!(
+        evaluate(world.path(), &settings(&target)),
+        Err(ReplayError::Snapshot(_))
+    ));
+    fs::remove_file(&file).unwrap();
+    assert!(matches!(
+        evaluate(world.path(), &settings(&target)),
+        Err(ReplayError::File { .. })
+    ));
+}
+
+#[test]
+fn what_cannot_be_concluded_is_an_error() {
+    let world = World::new(300, "always:copy,floor=0", Life::Plain, 8);
+    let error = |target: &str| evaluate(world.path(), &settings(target)).unwrap_err();
+    let unsupported = error("uniform");
+    assert!(
+        matches!(
+            unsupported,
+            ReplayError::Estimate(EstimateError::NoSupport {
+                rows_without: 300,
+                ..
+            })
+        ),
+        "{unsupported}"
+    );
+    let absent = error("always:oracle");
+    assert!(
+        matches!(
+            absent,
+            ReplayError::Undefined {
+                undefined: 300,
+                rows: 300
+            }
+        ),
+        "{absent}"
+    );
+
+    let few = World::new(20, "uniform", Life::Plain, 9);
+    let few = evaluate(few.path(), &settings("always:copy")).unwrap_err();
+    assert!(few.to_string().contains("effective rows"), "{few}");
+
+    let empty = TempDir::new().unwrap();
+    Log::open(empty.path(), LogOptions::default())
+        .unwrap()
+        .0
+        .close()
+        .unwrap();
+    let nothing = evaluate(empty.path(), &settings("uniform")).unwrap_err();
+    assert!(
+        matches!(nothing, ReplayError::Estimate(EstimateError::NoRows)),
+        "{nothing}"
+    );
+    let nowhere = evaluate(&empty.path().join("nothing"), &settings("uniform")).unwrap_err();
+    assert!(matches!(nowhere, ReplayError::Log(_)), "{nowhere}");
+
+    let split = EvaluationSettings {
+        split: Some(1.0),
+        ..settings("uniform")
+    };
+    let split = evaluate(world.path(), &split).unwrap_err();
+    assert!(matches!(split, ReplayError::Split { .. }), "{split}");
+}

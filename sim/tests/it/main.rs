@@ -1,0 +1,9 @@
+//! Tests of echo-sim from the outside.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod coverage;
+mod editors;
+mod evaluation;
+mod reference_values;
+mod replay;
+mod world;

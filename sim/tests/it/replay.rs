@@ -1,0 +1,148 @@
+//! Replays of a log: everything decided and learned comes out again, bit for bit.
+
+use crate::world::{Life, World};
+use echo_experience::{Log, LogOptions, LogReader, Record};
+use echo_policy::Learner;
+use echo_reward::Scorer;
+use echo_sim::learning::Fold;
+use echo_sim::{VerifySettings, verify};
+use tempfile::TempDir;
+
+fn check_holds(spec: &str) {
+    let world = World::new(1_000, spec, Life::Mixed, 3);
+    let found = verify(world.path(), &VerifySettings::default()).unwrap();
+    assert!(found.holds(), "{spec}: {found:?}");
+    assert_eq!(found.decisions, 1_000);
+    assert_eq!(found.named, world.counts["named_by_client"]);
+    assert_eq!(found.checked, 1_000 - found.named);
+    assert_eq!(found.publications, world.last_version);
+    assert_eq!(
+        (found.other_schema, found.refused, found.lost_records),
+        (0, 0, 0)
+    );
+}
+
+#[test]
+fn every_decision_and_state_is_repeated_bit_for_bit() {
+    for spec in [
+        "squarecb",
+        "lints:draws=16",
+        "linucb",
+        "softmax",
+        "epsilon-greedy",
+        "uniform",
+    ] {
+        check_holds(spec);
+    }
+}
+
+/// The world's log, written again with every record passed through `change`.
+fn rewritten(world: &World, mut change: impl FnMut(u64, &mut Record)) -> TempDir {
+    let directory = TempDir::new().unwrap();
+    let (log, _) = Log::open(directory.path(), LogOptions::default()).unwrap();
+    for entry in LogReader::open(world.path()).unwrap().entries() {
+        let mut entry = entry.unwrap();
+        change(entry.seq, &mut entry.record);
+        drop(log.append(entry.record));
+    }
+    log.close().unwrap();
+    directory
+}
+
+#[test]
+fn one_bit_of_one_probability_is_noticed() {
+    let world = World::new(300, "squarecb", Life::Mixed, 4);
+    let mut changed = None;
+    let log = rewritten(&world, |seq, record| {
+        let Record::Decision(decision) = record else {
+            return;
+        };
+        if seq > 500 && decision.routed && changed.is_none() {
+            let p = &mut decision.probabilities[1];
+            *p = f64::from_bits(p.to_bits() ^ 1);
+            changed = Some((seq, decision.id.clone()));
+        }
+    });
+    let found = verify(log.path(), &VerifySettings::default()).unwrap();
+    assert_eq!(found.checked - found.identical, 1);
+    let mismatch = found.first_mismatch.clone().unwrap();
+    assert_eq!(Some((mismatch.seq, mismatch.decision.unwrap())), changed);
+    assert!(!found.holds());
+}
+
+#[test]
+fn a_changed_reward_is_noticed_in_the_next_state() {
+    let world = World::new(300, "squarecb", Life::Mixed, 5);
+    let mut changed = 0;
+    let log = rewritten(&world, |seq, record| {
+        let Record::Evidence(evidence) = record else {
+            return;
+        };
+        if changed == 0 && evidence.settled && evidence.fate == "accepted" {
+            evidence.kept_share = 0.5;
+            changed = seq;
+        }
+    });
+    let found = verify(log.path(), &VerifySettings::default()).unwrap();
+    assert!(found.publications_identical < found.publications);
+    let mismatch = found.first_mismatch.clone().unwrap();
+    assert!(
+        mismatch.seq > changed && mismatch.decision.is_none(),
+        "{mismatch:?}"
+    );
+}
+
+#[test]
+fn a_decision_by_an_unpublished_version_is_noticed() {
+    let world = World::new(100, "squarecb", Life::Plain, 6);
+    let log = rewritten(&world, |_, record| {
+        if let Record::Decision(decision) = record {
+            decision.policy_version += 1_000;
+        }
+    });
+    let found = verify(log.path(), &VerifySettings::default()).unwrap();
+    assert_eq!((found.checked, found.identical), (100, 0));
+    assert!(
+        found
+            .first_mismatch
+            .unwrap()
+            .reason
+            .contains("was not published")
+    );
+}
+
+#[test]
+fn a_fold_stopped_and_resumed_ends_in_the_same_state() {
+    let world = World::new(400, "squarecb", Life::Mixed, 7);
+    let schema = world.fold.learner().state().schema().clone();
+    let spec = "squarecb".parse().unwrap();
+    let entries: Vec<_> = LogReader::open(world.path())
+        .unwrap()
+        .entries()
+        .map(|entry| entry.unwrap())
+        .collect();
+    for cut in [0, 1, 17, 333, entries.len() / 2, entries.len()] {
+        let mut fold = Fold::new(&schema, Scorer::default(), Learner::PENDING_MAX);
+        for entry in &entries[..cut] {
+            fold.entry(entry).unwrap();
+        }
+        let bytes = fold.snapshot(&spec, 1).to_bytes();
+        let snapshot = echo_policy::Snapshot::from_bytes(&bytes).unwrap();
+        let mut fold = Fold::resume(snapshot, Scorer::default(), Learner::PENDING_MAX).unwrap();
+        assert_eq!(fold.through(), cut as u64);
+        for entry in &entries[cut..] {
+            fold.entry(entry).unwrap();
+        }
+        assert_eq!(
+            fold.state_sha256(),
+            world.fold.state_sha256(),
+            "cut at {cut}"
+        );
+    }
+}
+
+#[test]
+fn only_treated_whole_answers_are_learned_from() {
+    let world = World::new(400, "uniform", Life::Mixed, 8);
+    assert_eq!(world.fold.learner().state().total(), world.counts["rows"]);
+}
