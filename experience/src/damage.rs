@@ -27,6 +27,9 @@ pub struct DamagedRange {
     pub reason: String,
 }
 
+/// The place of damage that is in no segment's file.
+pub(crate) const JOURNAL: &str = "journal";
+
 impl Damage {
     /// Whether everything was read.
     pub fn is_none(&self) -> bool {
@@ -58,6 +61,11 @@ impl Damage {
         self.ranges
             .entry((range.first_seq, range.place.clone()))
             .or_insert(range);
+    }
+
+    /// Whether a stretch that begins at `seq` of the journal is noted.
+    pub(crate) fn knows(&self, seq: u64) -> bool {
+        self.ranges.contains_key(&(seq, JOURNAL.to_owned()))
     }
 
     pub(crate) fn add_unknown(&mut self, kind: String, records: u64) {

@@ -28,6 +28,10 @@ const BUSY: Duration = Duration::from_secs(5);
 /// How many sequence numbers to try behind a page that cannot be read.
 const PROBES: u64 = 200_000;
 
+/// What one step of purging removes at most: bytes, give or take a batch, and batches.
+const PURGE_BYTES: u64 = 4 << 20;
+const PURGE_BATCHES: u64 = 256;
+
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS batches (
     first_seq INTEGER PRIMARY KEY, count INTEGER NOT NULL, format INTEGER NOT NULL,
@@ -209,7 +213,8 @@ impl Journal {
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
-    /// In one commit: the manifest names a segment's files, and the batches in them go.
+    /// In one commit: the manifest names a segment's files. Its batches go by and by, see
+    /// [`purge`](Self::purge); the first of them here, so that a full journal has room for this.
     pub(crate) fn seal(
         &mut self,
         files: &[SegmentFile],
@@ -217,13 +222,21 @@ impl Journal {
         through: u64,
     ) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
-        transaction.execute(
-            "DELETE FROM batches WHERE first_seq <= ?1",
-            [through.cast_signed()],
-        )?;
+        purge(&transaction, through)?;
         add_files(&transaction, files)?;
         add_quarantined(&transaction, aside)?;
         transaction.commit()
+    }
+
+    /// In one commit: removes some batches up to `through`, oldest first, which are sealed and
+    /// count no more. False once there are none.
+    ///
+    /// All at once would hold up the next commit for as long as a hundred of them take.
+    pub(crate) fn purge(&mut self, through: u64) -> rusqlite::Result<bool> {
+        let transaction = self.connection.transaction()?;
+        let removed = purge(&transaction, through)?;
+        transaction.commit()?;
+        Ok(removed > 0)
     }
 
     /// Adds files to the manifest, in one commit.
@@ -374,6 +387,24 @@ pub(crate) fn is_malformed(error: &rusqlite::Error) -> bool {
 
 const READ_ONLY: OpenFlags =
     OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+fn purge(connection: &Connection, through: u64) -> rusqlite::Result<usize> {
+    let mut select = connection.prepare_cached(
+        "SELECT first_seq, length(payload) FROM batches WHERE first_seq <= ?1 ORDER BY first_seq",
+    )?;
+    let mut rows = select.query([through.cast_signed()])?;
+    let (mut last, mut bytes, mut batches) = (0, 0, 0);
+    while bytes < PURGE_BYTES && batches < PURGE_BATCHES {
+        let Some(row) = rows.next()? else { break };
+        last = seq(row, 0)?;
+        bytes += seq(row, 1)?;
+        batches += 1;
+    }
+    drop(rows);
+    connection
+        .prepare_cached("DELETE FROM batches WHERE first_seq <= ?1")?
+        .execute([last.cast_signed()])
+}
 
 fn add_files(connection: &Connection, files: &[SegmentFile]) -> rusqlite::Result<()> {
     for file in files {

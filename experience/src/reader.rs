@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::batch::{Batch, BatchFault, last_of_damaged};
 use crate::cursor::{self, Attempt, Opened, SegmentCursor};
-use crate::damage::{Damage, DamagedRange};
+use crate::damage::{Damage, DamagedRange, JOURNAL};
 use crate::error::LogError;
 use crate::format;
 use crate::journal::{JOURNAL_FILE, Journal, OpenFault, is_malformed};
@@ -322,7 +322,9 @@ impl LogReader {
         for (seq, record) in batch.records_from(self.position.saturating_add(1)) {
             match record {
                 Ok(record) => self.waiting.push_back(Entry { seq, record }),
-                Err(LineFault::UnknownKind(kind)) if seq > self.counted => {
+                Err(LineFault::UnknownKind(kind))
+                    if seq > self.counted && !self.damage.knows(seq) =>
+                {
                     self.damage.add_unknown(kind, 1);
                 }
                 Err(LineFault::UnknownKind(_)) => {}
@@ -376,7 +378,7 @@ fn lost(first_seq: u64, last_seq: u64, reason: String) -> DamagedRange {
     DamagedRange {
         first_seq,
         last_seq,
-        place: "journal".to_owned(),
+        place: JOURNAL.to_owned(),
         records,
         reason,
     }

@@ -97,6 +97,8 @@ fn open_journal(
         .try_exists()
         .map_err(|error| LogError::io("find", &path, &error))?;
     let opened = Journal::open(&path, options.journal_bytes).and_then(|mut journal| {
+        let sealed = journal.sealed_through()?;
+        while journal.purge(sealed)? {}
         check_batches(&mut journal, recovery)?;
         journal.segments()?;
         Ok(journal)

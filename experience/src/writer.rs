@@ -43,6 +43,8 @@ pub(crate) struct Writer {
     /// No segment is begun before this.
     seal_not_before: Option<Instant>,
     revive_at: Option<Instant>,
+    /// Whether sealed batches are still in the journal.
+    purging: bool,
 }
 
 impl Writer {
@@ -68,6 +70,7 @@ impl Writer {
             oldest,
             seal_not_before: None,
             revive_at: None,
+            purging: false,
         }
     }
 
@@ -93,6 +96,9 @@ impl Writer {
     }
 
     fn deadline(&self) -> Option<Instant> {
+        if self.purging && self.journal.is_some() {
+            return Some(Instant::now());
+        }
         match (&self.journal, &self.sealing) {
             (None, _) => self.revive_at,
             (Some(_), None) => self.seal_at(),
@@ -135,8 +141,23 @@ impl Writer {
                 // Its failure is in the health, and is tried again in its time.
                 let _ = self.revive();
             }
-        } else if self.sealing.is_none() && due(self.seal_at()) {
+            return;
+        }
+        if self.sealing.is_none() && due(self.seal_at()) {
             self.begin_sealing();
+        }
+        if self.purging {
+            self.purge();
+        }
+    }
+
+    /// One step of removing what is sealed.
+    fn purge(&mut self) {
+        let sealed = *self.sealed.borrow();
+        let Some(journal) = &mut self.journal else { return };
+        match journal.purge(sealed) {
+            Ok(more) => self.purging = more,
+            Err(error) => self.die(&format!("purge: {error}")),
         }
     }
 
@@ -245,7 +266,7 @@ impl Writer {
                 .seal(&sealed.files, &sealed.aside, sealed.through)
                 .map_err(failed)?;
             self.sealed.send_replace(sealed.through);
-            self.unlisted = None;
+            (self.unlisted, self.purging) = (None, true);
         }
         journal.beat().map_err(failed)?;
         // A commit that failed late may have reached the disk: its numbers are taken then.
@@ -336,6 +357,7 @@ impl Writer {
         }
         self.queue.count(|counts| counts.segments += 1);
         self.sealed.send_replace(sealed.through);
+        self.purging = true;
         self.seal_not_before = None;
         self.oldest = (self.last() > sealed.through).then(Instant::now);
         Ok(())
@@ -365,6 +387,9 @@ impl Writer {
             self.end_sealing();
             self.alive().map(|()| self.last())
         };
+        while self.purging && self.journal.is_some() {
+            self.purge();
+        }
         if let Some(journal) = self.journal.take() {
             journal
                 .checkpoint()
