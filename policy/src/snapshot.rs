@@ -280,12 +280,12 @@ fn read_pending(
         .map_err(|_| number("a feature"))?;
     let (has_reward, reward) = (reader.u8()?, reader.f64()?);
     let reward = match has_reward {
-        0 => None,
+        0 if reward.to_bits() == 0 => None,
         1 => match RewardState::reward_on_grid(reward) {
             Ok(rounded) if rounded.to_bits() == reward.to_bits() => Some(reward),
             _ => return Err(number("the reward")),
         },
-        _ => return Err(SnapshotError::Malformed("a flag is neither 0 nor 1")),
+        _ => return Err(SnapshotError::Malformed("the flag of a reward does not fit it")),
     };
     Ok(PendingDecision {
         id,

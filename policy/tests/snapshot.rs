@@ -1,0 +1,214 @@
+//! What a snapshot refuses, and that old ones stay readable.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use echo_policy::{FeatureSchema, Features, Learner, PolicySpec, Snapshot, SnapshotError};
+use proptest::prelude::*;
+use sha2::{Digest, Sha256};
+
+const SCHEMA: FeatureSchema = FeatureSchema {
+    dimension: 3,
+    version: 1,
+};
+
+const HEADER: usize = 20;
+const CHECKSUM: usize = 32;
+
+fn x(values: [f32; 3]) -> Features {
+    Features::from_logged(values.to_vec(), &SCHEMA).unwrap()
+}
+
+fn snapshot() -> Snapshot {
+    let mut learner = Learner::new(&SCHEMA).with_pending_max(100);
+    let contexts = [[1.0, 0.5, -0.25], [1.0, -0.5, 0.125], [1.0, 0.75, 0.0]];
+    for (id, (arm, values)) in (1..).zip(["a@1", "b@1", "a@1"].into_iter().zip(contexts)) {
+        learner.decision(id, arm, x(values), 1_000).unwrap();
+        learner.reward(id, Some(0.8125), id == 1, 2_000).unwrap();
+    }
+    learner
+        .decision(9, "b@1", x([1.0, 1.0, 1.0]), 3_000)
+        .unwrap();
+    learner.inherit("a@1", "a@2", 4.0).unwrap();
+    learner.snapshot(&PolicySpec::default(), 7, 42)
+}
+
+/// The snapshot with other content and a checksum that fits.
+fn sealed(bytes: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut content = bytes[HEADER..bytes.len() - CHECKSUM].to_vec();
+    change(&mut content);
+    let mut changed = bytes[..12].to_vec();
+    changed.extend_from_slice(&(content.len() as u64).to_le_bytes());
+    changed.extend_from_slice(&content);
+    let digest = Sha256::digest(&changed);
+    changed.extend_from_slice(&digest);
+    changed
+}
+
+/// The snapshot with the n-th occurrence of some bytes replaced by others, and a fitting checksum.
+fn replaced(bytes: &[u8], nth: usize, old: &[u8], new: &[u8]) -> Vec<u8> {
+    sealed(bytes, |content| {
+        let mut places = (0..content.len()).filter(|&at| content[at..].starts_with(old));
+        let at = places.nth(nth).unwrap();
+        content.splice(at..at + old.len(), new.iter().copied());
+    })
+}
+
+fn refusal(bytes: &[u8]) -> SnapshotError {
+    Snapshot::from_bytes(bytes).unwrap_err()
+}
+
+#[test]
+fn a_snapshot_comes_back_bit_for_bit() {
+    let snapshot = snapshot();
+    let bytes = snapshot.to_bytes();
+    let back = Snapshot::from_bytes(&bytes).unwrap();
+    assert_eq!(back, snapshot);
+    assert_eq!(back.to_bytes(), bytes);
+    assert!(back.check_schema(&SCHEMA).is_ok());
+    let other = back.check_schema(&FeatureSchema::default());
+    assert!(matches!(other, Err(SnapshotError::Schema { .. })));
+}
+
+#[test]
+fn a_snapshot_of_format_1_stays_readable() {
+    let golden = include_bytes!("golden/snapshot-1.bin");
+    assert_eq!(Snapshot::from_bytes(golden).unwrap(), snapshot());
+}
+
+#[test]
+fn every_cut_is_noticed() {
+    let bytes = snapshot().to_bytes();
+    for length in 0..bytes.len() {
+        let refused = refusal(&bytes[..length]);
+        assert!(
+            matches!(refused, SnapshotError::Truncated { actual, .. } if actual == length as u64),
+            "{length}: {refused}"
+        );
+    }
+    let mut longer = bytes.clone();
+    longer.push(0);
+    let declared = bytes.len() as u64;
+    let actual = declared + 1;
+    assert_eq!(
+        refusal(&longer),
+        SnapshotError::Trailing { declared, actual }
+    );
+}
+
+#[test]
+fn foreign_newer_and_changed_bytes_are_refused() {
+    let bytes = snapshot().to_bytes();
+    assert_eq!(refusal(b"PAR1 and so on"), SnapshotError::Foreign);
+    let mut newer = bytes.clone();
+    newer[8] = 2;
+    let (format, newest) = (2, 1);
+    assert_eq!(refusal(&newer), SnapshotError::Newer { format, newest });
+    for at in [HEADER, bytes.len() / 2, bytes.len() - 1] {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        assert_eq!(refusal(&changed), SnapshotError::Checksum, "{at}");
+    }
+}
+
+#[test]
+fn lengths_are_never_believed() {
+    let bytes = snapshot().to_bytes();
+    let mut bomb = bytes.clone();
+    bomb[12..20].copy_from_slice(&u64::MAX.to_le_bytes());
+    assert!(matches!(refusal(&bomb), SnapshotError::Truncated { .. }));
+    // The length of the schema's hash, which is 64.
+    let text = replaced(&bytes, 0, &64_u64.to_le_bytes(), &u64::MAX.to_le_bytes());
+    assert!(matches!(refusal(&text), SnapshotError::Malformed(_)));
+    let mut arms = vec![];
+    // Through, bound and evicted stand before the number of arms.
+    for value in [42_u64, 100, 0] {
+        arms.extend_from_slice(&value.to_le_bytes());
+    }
+    let mut many = arms.clone();
+    arms.extend_from_slice(&2_u64.to_le_bytes());
+    many.extend_from_slice(&u64::MAX.to_le_bytes());
+    assert!(matches!(
+        refusal(&replaced(&bytes, 0, &arms, &many)),
+        SnapshotError::Malformed(_)
+    ));
+}
+
+#[test]
+fn numbers_are_checked() {
+    let bytes = snapshot().to_bytes();
+    // 1.625 is the sum of the two rewards of a@1; 0.8125 first that of b@1, then a pending reward.
+    let sum = 1.625_f64.to_le_bytes();
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let refused = refusal(&replaced(&bytes, 0, &sum, &bad.to_le_bytes()));
+        let place = "the sums of arm a@1".to_owned();
+        assert_eq!(refused, SnapshotError::Number(place));
+    }
+    let pending: Vec<u8> = [&[1_u8][..], &0.8125_f64.to_le_bytes()].concat();
+    for bad in [f64::NAN, -0.5, 1.5, 0.1] {
+        let with: Vec<u8> = [&[1_u8][..], &bad.to_le_bytes()].concat();
+        let refused = refusal(&replaced(&bytes, 0, &pending, &with));
+        assert!(matches!(refused, SnapshotError::Number(_)), "{refused}");
+    }
+    let feature: Vec<u8> = [1.0_f32, 1.0, 1.0]
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
+    let nan: Vec<u8> = [1.0_f32, f32::NAN, 1.0]
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
+    let refused = refusal(&replaced(&bytes, 0, &feature, &nan));
+    assert!(matches!(refused, SnapshotError::Number(_)), "{refused}");
+    let refused = refusal(&replaced(
+        &bytes,
+        0,
+        &4.0_f64.to_le_bytes(),
+        &0.5_f64.to_le_bytes(),
+    ));
+    assert!(matches!(refused, SnapshotError::Number(_)), "{refused}");
+}
+
+#[test]
+fn dimension_schema_and_policy_are_checked() {
+    let bytes = snapshot().to_bytes();
+    for dimension in [0, 1_000_000, u64::MAX] {
+        let changed = sealed(&bytes, |content| {
+            content[..8].copy_from_slice(&dimension.to_le_bytes());
+        });
+        assert_eq!(refusal(&changed), SnapshotError::Dimension(dimension));
+    }
+    let other_dimension = sealed(&bytes, |content| content[0] = 4);
+    assert!(matches!(
+        refusal(&other_dimension),
+        SnapshotError::Schema { .. }
+    ));
+    let unknown_policy = replaced(&bytes, 0, b"squarecb:", b"squareXX:");
+    assert!(matches!(refusal(&unknown_policy), SnapshotError::Spec(_)));
+    let repeated_arm = replaced(&bytes, 0, b"b@1", b"a@1");
+    assert!(matches!(
+        refusal(&repeated_arm),
+        SnapshotError::Malformed(_)
+    ));
+    let own_heir = replaced(&bytes, 0, b"a@2", b"a@1");
+    assert!(matches!(refusal(&own_heir), SnapshotError::Malformed(_)));
+    let longer = sealed(&bytes, |content| content.push(0));
+    assert!(matches!(refusal(&longer), SnapshotError::Malformed(_)));
+}
+
+proptest! {
+    #[test]
+    fn any_content_is_read_or_refused(
+        at in 0_usize..700, with in prop::collection::vec(any::<u8>(), 0..20), junk: Vec<u8>,
+    ) {
+        let bytes = snapshot().to_bytes();
+        let changed = sealed(&bytes, |content| {
+            let at = at.min(content.len());
+            let end = (at + with.len()).min(content.len());
+            content.splice(at..end, with);
+        });
+        if let Ok(read) = Snapshot::from_bytes(&changed) {
+            prop_assert_eq!(Snapshot::from_bytes(&read.to_bytes()), Ok(read));
+        }
+        prop_assert!(Snapshot::from_bytes(&junk).is_err());
+    }
+}
