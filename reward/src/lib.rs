@@ -32,6 +32,7 @@ mod recent;
 mod region;
 mod scorer;
 mod tracker;
+mod typing;
 
 pub use error::RewardError;
 pub use event::{Event, EventKind};
@@ -44,3 +45,4 @@ pub use recent::RecentAcceptance;
 pub use region::{Region, Window};
 pub use scorer::Scorer;
 pub use tracker::{Change, Source, TrackerLimits, UserTracker};
+pub use typing::TypingSpeed;

@@ -1,6 +1,6 @@
-use crate::lexeme::count;
+use crate::lexeme::{count, lexemes};
 use crate::region::ANCHOR_BYTES_MAX;
-use crate::{Event, EventKind, Fate, Kept, Outcome, Region, Window};
+use crate::{Event, EventKind, Fate, Kept, Outcome, Region, TypingSpeed, Window};
 
 /// A proposal whose fate is still open: what was proposed, where, and what is known of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,10 +17,20 @@ pub struct Proposal {
     changed_ms: i64,
     /// Looks at the region that showed a beginning of the proposal, as when it is typed by hand.
     agreeing_looks: u32,
-    /// Whether the whole proposal was seen in the text, or said to have been taken.
-    was_whole: bool,
+    origin: Origin,
     outcome: Option<Outcome>,
     stands: Option<String>,
+}
+
+/// Where the text in a proposal's place comes from, as far as looks have told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// No look has told yet.
+    Unknown,
+    /// The proposal was taken: it was seen there in full, came faster than typing, or was said to be.
+    Taken,
+    /// The user typed something else.
+    Typed,
 }
 
 impl Proposal {
@@ -45,7 +55,7 @@ impl Proposal {
             answered_ms,
             changed_ms: answered_ms,
             agreeing_looks: 0,
-            was_whole: false,
+            origin: Origin::Unknown,
             outcome: None,
             stands: None,
         }
@@ -89,12 +99,13 @@ impl Proposal {
     }
 
     /// Looks at a later request: `document` is its prefix and suffix joined, with `cursor` bytes of
-    /// prefix. Returns the outcome if this look changed it.
+    /// prefix. `typing` is how fast the user types. Returns the outcome if this look changed it.
     pub fn look(
         &mut self,
         file: Option<&str>,
         document: &str,
         cursor: usize,
+        typing: &mut TypingSpeed,
         at_ms: i64,
     ) -> Option<Outcome> {
         if at_ms < self.answered_ms || self.is_of_another(file) {
@@ -104,8 +115,9 @@ impl Proposal {
         if self.is_ahead_of_the_user(&region, at_ms) {
             return None;
         }
-        let fate = self.fate_of(&region)?;
-        let kept = Kept::measure(&self.text, region.stands);
+        let kept = Kept::measure(self.text.trim(), region.stands.trim());
+        let seconds = (at_ms - self.answered_ms) as f64 / 1000.0;
+        let fate = self.fate_of(&region, kept, typing, seconds)?;
         self.conclude(fate, kept, region.stands, at_ms)
     }
 
@@ -120,15 +132,14 @@ impl Proposal {
         let fate = match event.kind {
             EventKind::Shown => return None,
             EventKind::Rejected if self.outcome.is_some_and(|o| o.fate.is_taken()) => return None,
-            EventKind::Rejected => {
-                kept = NOTHING;
-                Fate::Rejected
-            }
+            EventKind::Rejected => Fate::Rejected,
             EventKind::Accepted | EventKind::Partial if kept.share < WHOLE => Fate::Partial,
             EventKind::Accepted | EventKind::Partial => Fate::Accepted,
             EventKind::Edited => after_taking(&kept),
         };
-        self.was_whole |= fate != Fate::Rejected && fate != Fate::Partial;
+        if fate != Fate::Rejected && fate != Fate::Partial {
+            self.origin = Origin::Taken;
+        }
         let stands = said.to_owned();
         self.conclude(fate, kept, &stands, at_ms)
     }
@@ -143,23 +154,31 @@ impl Proposal {
         at_ms - self.answered_ms < AHEAD_MS && region.before_cursor.trim() == self.text.trim()
     }
 
-    /// The fate that a look shows; `None` when it shows none yet.
-    fn fate_of(&mut self, region: &Region<'_>) -> Option<Fate> {
+    /// The fate that a look shows; `None` when it shows nothing new.
+    fn fate_of(
+        &mut self,
+        region: &Region<'_>,
+        kept: Kept,
+        typing: &mut TypingSpeed,
+        seconds: f64,
+    ) -> Option<Fate> {
         let (wanted, stands) = (self.text.trim(), region.stands.trim());
         if stands.is_empty() {
-            return self.was_whole.then_some(Fate::Undone);
+            return (self.origin == Origin::Taken).then_some(Fate::Undone);
         }
-        let kept = Kept::measure(wanted, stands);
         if kept.prefix_share >= WHOLE {
-            self.was_whole = true;
-            return Some(if self.agreeing_looks > 0 {
+            let typed = self.agreeing_looks > 0 || self.origin == Origin::Typed;
+            self.origin = Origin::Taken;
+            return Some(if typed {
                 Fate::TypedThrough
             } else {
                 Fate::Accepted
             });
         }
-        if self.was_whole {
-            return Some(after_taking(&kept));
+        match self.origin {
+            Origin::Taken => return Some(after_taking(&kept)),
+            Origin::Typed => return None,
+            Origin::Unknown => {}
         }
         if let Some(rest) = wanted.strip_prefix(stands) {
             if rest.trim_start_matches(' ').starts_with('\n') && self.agreeing_looks == 0 {
@@ -168,16 +187,29 @@ impl Proposal {
             self.agreeing_looks += 1;
             return None;
         }
-        Some(if kept.share >= HALF && self.agreeing_looks == 0 {
-            Fate::Refined
-        } else if self.agreeing_looks == 0 && keeps_first_line(wanted, stands) {
-            Fate::Partial
-        } else {
-            Fate::Rejected
-        })
+        let new = lexemes(region.before_cursor).iter().map(|l| l.chars).sum();
+        if self.agreeing_looks == 0 && typing.is_put_in(new, kept.chars, seconds) {
+            self.origin = Origin::Taken;
+            return Some(if is_beginning(&kept) {
+                Fate::Partial
+            } else {
+                Fate::Refined
+            });
+        }
+        self.origin = Origin::Typed;
+        if self.agreeing_looks == 0 && keeps_first_line(wanted, stands) {
+            return Some(Fate::Partial);
+        }
+        typing.typed(new, seconds);
+        Some(Fate::Rejected)
     }
 
     fn conclude(&mut self, fate: Fate, kept: Kept, stands: &str, at_ms: i64) -> Option<Outcome> {
+        let kept = if fate.is_taken() {
+            kept
+        } else {
+            Kept { share: 0.0, ..kept }
+        };
         let shown = count(&self.text);
         let accepted = (kept.share * f64::from(shown)).round();
         let outcome = Outcome {
@@ -207,8 +239,8 @@ impl Proposal {
 /// From this kept share on, a text counts as there in full: a lone bracket may be missing.
 const WHOLE: f64 = 0.97;
 
-/// From this kept share on, text never seen whole counts as taken and changed before the look.
-const HALF: f64 = 0.5;
+/// What is kept beyond the proposal's beginning is chance, up to this share.
+const CHANCE: f64 = 0.15;
 
 /// Below this kept share, a text that was there in full counts as removed.
 const GONE: f64 = 0.1;
@@ -219,13 +251,6 @@ const AHEAD_MS: i64 = 150;
 /// Bytes of standing text kept beyond twice the proposal's length.
 const STANDS_BYTES: usize = 200;
 
-const NOTHING: Kept = Kept {
-    share: 0.0,
-    prefix_share: 0.0,
-    chars: 0,
-    edit_distance: 1.0,
-};
-
 fn after_taking(kept: &Kept) -> Fate {
     if kept.share >= WHOLE {
         Fate::Accepted
@@ -234,6 +259,11 @@ fn after_taking(kept: &Kept) -> Fate {
     } else {
         Fate::Refined
     }
+}
+
+/// Whether what is kept is the proposal's beginning, and little else.
+fn is_beginning(kept: &Kept) -> bool {
+    kept.prefix_share > 0.0 && kept.share - kept.prefix_share < CHANCE
 }
 
 fn keeps_first_line(wanted: &str, stands: &str) -> bool {

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use crate::{Event, Outcome, Proposal, RecentAcceptance, RewardError, Window};
+use crate::{Event, Outcome, Proposal, RecentAcceptance, RewardError, TypingSpeed, Window};
 
 /// Bounds and periods of a [`UserTracker`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,7 @@ pub struct UserTracker {
     limits: TrackerLimits,
     open: VecDeque<Proposal>,
     recent: RecentAcceptance,
+    typing: TypingSpeed,
 }
 
 impl UserTracker {
@@ -81,6 +82,7 @@ impl UserTracker {
             limits,
             open: VecDeque::new(),
             recent: RecentAcceptance::default(),
+            typing: TypingSpeed::default(),
         }
     }
 
@@ -111,8 +113,9 @@ impl UserTracker {
         }
         let document = [window.prefix, window.suffix].concat();
         let cursor = window.prefix.len();
+        let typing = &mut self.typing;
         let look = |proposal: &mut Proposal| {
-            let outcome = proposal.look(window.file, &document, cursor, at_ms)?;
+            let outcome = proposal.look(window.file, &document, cursor, typing, at_ms)?;
             Some(change(proposal, outcome, Source::Request))
         };
         self.open.iter_mut().filter_map(look).collect()

@@ -11,7 +11,8 @@ const LEFT: &str = "import os\n\n\ndef add(a, b):\n    return a + b\n\n\ndef sub
 const RIGHT: &str = "\n\n\nif __name__ == \"__main__\":\n    main()\n";
 const PROPOSED: &str = "\n    result = a - b\n    return result";
 
-/// Looks at the region holding each of the `texts` in turn, two seconds apart.
+/// Looks at the region holding each of the `texts` in turn, two seconds apart: too soon for a person
+/// to have typed much of it.
 fn scene(proposed: &str, texts: &[&str]) -> (UserTracker, Option<Outcome>) {
     let mut user = UserTracker::new(TrackerLimits::default());
     let asked = Window {
@@ -41,6 +42,30 @@ fn fate(proposed: &str, texts: &[&str]) -> Option<Fate> {
     scene(proposed, texts).1.map(|outcome| outcome.fate)
 }
 
+/// One look, after so many seconds.
+fn fate_after(seconds: i64, text: &str) -> Option<Fate> {
+    let (mut user, _) = scene(PROPOSED, &[]);
+    let prefix = format!("{LEFT}{text}");
+    let window = Window {
+        file: Some("calc.py"),
+        prefix: &prefix,
+        suffix: RIGHT,
+    };
+    let changes = user.request(&window, 1_000 + seconds * 1_000);
+    changes.first().map(|change| change.outcome.fate)
+}
+
+#[test]
+fn time_tells_text_put_in_from_text_typed() {
+    let alike = "\n    difference = a - b\n    return difference";
+    assert_eq!(fate_after(1, alike), Some(Fate::Refined));
+    assert_eq!(fate_after(9, alike), Some(Fate::Rejected));
+    let own = "\n    raise NotImplementedError(a)";
+    assert_eq!(fate_after(1, own), Some(Fate::Rejected));
+    assert_eq!(fate_after(9, own), Some(Fate::Rejected));
+    assert_eq!(fate_after(9, PROPOSED), Some(Fate::Accepted));
+}
+
 #[test]
 fn what_the_text_shows() {
     let whole = "\n    result = a - b\n    return result";
@@ -49,10 +74,6 @@ fn what_the_text_shows() {
         (
             &["\n    result = a - b\n    return result\n\n\ndef mul(a, b):"],
             Some(Fate::Accepted),
-        ),
-        (
-            &["\n    difference = a - b\n    return difference"],
-            Some(Fate::Rejected),
         ),
         (
             &[whole, "\n    difference = a - b\n    return result"],
