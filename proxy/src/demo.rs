@@ -1,8 +1,9 @@
 //! The demonstration: a server, simulated editors that type held-out source files, and a look at how
 //! routing learns.
 //!
-//! A part of the users stays with a uniform draw for the whole run. They are the concurrent control:
-//! the same files, the same models, the same minutes, and nothing learned.
+//! Every simulated user has a twin: the same taste, the same files, the same chance, in the same
+//! minutes. One of the two is routed by the policy that learns, the other by a uniform draw that does
+//! not, so that the two differ in nothing else. Their difference is taken pair by pair.
 
 mod board;
 mod screen;
@@ -21,7 +22,6 @@ use crate::config::Config;
 use crate::corpus::{Corpus, CorpusError};
 use crate::route::Cohort;
 use crate::serve::{Server, Settings, StartError};
-use crate::watch::UserKey;
 
 pub use board::{Board, Tally};
 pub use screen::{Lines, Nothing, Screen, View};
@@ -38,10 +38,8 @@ pub struct DemoSettings {
     pub data_dir: PathBuf,
     /// How long the editors type.
     pub length: Duration,
-    /// Simulated users.
-    pub users: usize,
-    /// Share of the users with a uniform draw, in (0, 1).
-    pub control_share: f64,
+    /// Pairs of simulated users.
+    pub pairs: usize,
     /// Seed of the users and of every draw.
     pub seed: u64,
     /// Simulated seconds per real second.
@@ -86,10 +84,21 @@ pub async fn run(
 ) -> Result<Summary, DemoError> {
     let (kept, held) = Corpus::find(&settings.corpus).map_err(DemoError::Corpus)?.split(HELD_OUT_EVERY);
     let documents = documents(&held);
+    let fleet = |prefix: &str, documents| {
+        let settings = FleetSettings {
+            users: settings.pairs,
+            seed: settings.seed,
+            pace: settings.pace,
+            user_prefix: prefix.to_owned(),
+            ..FleetSettings::default()
+        };
+        Fleet::new(settings, documents).map_err(DemoError::Editors)
+    };
+    let learned = fleet(LEARNED, documents.clone())?;
+    let uniform = fleet(UNIFORM, documents)?;
     let mut config = settings.config;
-    config.control.share = settings.control_share;
     config.learning.seed = settings.seed;
-    let control = config.control.clone();
+    config.control.pinned = uniform.users().into_iter().map(|(name, _)| name).collect();
     let server = Server::start(
         Settings {
             config,
@@ -104,28 +113,17 @@ pub async fn run(
     .await
     .map_err(DemoError::Start)?;
 
-    let fleet_settings = FleetSettings {
-        users: settings.users,
-        seed: settings.seed,
-        pace: settings.pace,
-        ..FleetSettings::default()
-    };
-    let fleet = Fleet::new(fleet_settings, documents).map_err(DemoError::Editors)?;
-    let cohorts: BTreeMap<String, Cohort> = fleet
-        .users()
-        .into_iter()
-        .map(|(user, _)| {
-            let key = UserKey { tenant: TENANT.to_owned(), user: user.clone() };
-            (user, Cohort::of(&key, &control))
-        })
-        .collect();
-    let board = Mutex::new(Board::new(cohorts, settings.length));
+    let board = Mutex::new(Board::new(settings.length));
     let on = |event: EditorEvent| board.lock().unwrap_or_else(PoisonError::into_inner).event(event);
     let stop = CancellationToken::new();
     let mut view = view().map_err(DemoError::Screen)?;
     let watching = watch(&board, view.as_mut(), settings.length, &stop);
     let base = format!("http://{}", server.address());
-    let (shown, ()) = tokio::join!(watching, fleet.run(&base, stop.clone(), on));
+    let (shown, (), ()) = tokio::join!(
+        watching,
+        learned.run(&base, stop.clone(), on),
+        uniform.run(&base, stop.clone(), on)
+    );
     drop(view);
     server.stop().await;
     shown.map_err(DemoError::Screen)?;
@@ -149,8 +147,17 @@ async fn watch(board: &Mutex<Board>, view: &mut dyn View, length: Duration, stop
     outcome
 }
 
-/// The tenant of everybody where no keys are asked for.
-const TENANT: &str = "local";
+/// What the names of the users of each cohort begin with; a twin has the same number.
+const LEARNED: &str = "learned-";
+const UNIFORM: &str = "uniform-";
+
+/// The cohort of a simulated user, and the number that he shares with his twin.
+fn cohort_and_pair(user: &str) -> (Cohort, &str) {
+    match user.strip_prefix(UNIFORM) {
+        Some(pair) => (Cohort::Control, pair),
+        None => (Cohort::Treatment, user.strip_prefix(LEARNED).unwrap_or(user)),
+    }
+}
 
 /// About one project in so many is typed and never trained on.
 const HELD_OUT_EVERY: u8 = 8;

@@ -23,8 +23,11 @@ pub enum Cohort {
 }
 
 impl Cohort {
-    /// The cohort of a user: fixed by a hash with the configuration's salt.
+    /// The cohort of a user: fixed by a hash with the configuration's salt, unless the user is pinned.
     pub fn of(user: &UserKey, control: &ControlFile) -> Self {
+        if control.pinned.contains(&user.user) {
+            return Self::Control;
+        }
         if control.share <= 0.0 {
             return Self::Treatment;
         }
@@ -162,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_control_cohort_is_stable_and_of_the_right_size() {
-        let control = ControlFile { share: 0.3, salt: "s".to_owned() };
+        let control = ControlFile { share: 0.3, ..ControlFile::default() };
         let cohort = |n: u32, control: &ControlFile| {
             let user = UserKey { tenant: "t".to_owned(), user: n.to_string() };
             Cohort::of(&user, control)
@@ -171,7 +174,7 @@ mod tests {
         // Binomial(2000, 0.3): outside of 600 +- 82 with a probability below 1e-4.
         assert!((518..=682).contains(&count), "{count}");
         assert!((0..100).all(|n| cohort(n, &control) == cohort(n, &control)));
-        let none = ControlFile { share: 0.0, ..control };
-        assert!((0..100).all(|n| cohort(n, &none) == Cohort::Treatment));
+        let none = ControlFile { share: 0.0, pinned: vec!["7".to_owned()], ..control };
+        assert!((0..100).all(|n| (cohort(n, &none) == Cohort::Control) == (n == 7)));
     }
 }

@@ -129,7 +129,6 @@ fn estimate(value: f64, standard_error: f64, degrees: f64, level: Level) -> Rati
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::{Rng, SeedableRng};

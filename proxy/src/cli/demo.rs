@@ -17,12 +17,9 @@ pub(super) struct Arguments {
     /// How long the simulated editors type, in seconds
     #[arg(long, value_name = "S", default_value_t = 75)]
     seconds: u64,
-    /// Simulated users
-    #[arg(long, value_name = "N", default_value_t = 36)]
-    users: usize,
-    /// Share of the users who keep a uniform draw, as the control
-    #[arg(long, value_name = "SHARE", default_value_t = 0.4)]
-    control: f64,
+    /// Pairs of simulated users: twins, one routed by the learning policy, one by a uniform draw
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pairs: usize,
     /// Seed of the users and of every draw
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -50,17 +47,13 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     if !(arguments.pace.is_finite() && arguments.pace >= 1.0) {
         return Err("--pace must be at least 1".into());
     }
-    if !(arguments.control > 0.0 && arguments.control < 1.0) {
-        return Err("--control must be a share between 0 and 1".into());
-    }
     let new_folder = || default_data_dir().join("demo").join(Clock::new(1.0).now_ms().to_string());
     let settings = DemoSettings {
         config: Config::load(arguments.config.as_deref())?,
         corpus: arguments.corpus,
         data_dir: arguments.data_dir.unwrap_or_else(new_folder),
         length: Duration::from_secs(arguments.seconds.max(1)),
-        users: arguments.users,
-        control_share: arguments.control,
+        pairs: arguments.pairs,
         seed: arguments.seed,
         pace: arguments.pace,
     };

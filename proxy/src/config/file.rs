@@ -81,6 +81,7 @@ section! {
     ControlFile {
         share: f64 = 0.0,
         salt: String = "control-1".to_owned(),
+        pinned: Vec<String> = Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use echo_reward::Fate;
 use echo_sim::editors::{EditorEvent, Truth};
 
+use super::cohort_and_pair;
 use crate::route::Cohort;
 
 /// Counts of answers and of what users did with them.
@@ -39,7 +40,6 @@ impl Tally {
 pub struct Board {
     started: Instant,
     length: Duration,
-    cohorts: BTreeMap<String, Cohort>,
     buckets: Vec<[Tally; 2]>,
     /// Answers of the learning cohort by language and arm, in buckets of time.
     traffic: Vec<BTreeMap<(String, String), u64>>,
@@ -48,12 +48,11 @@ pub struct Board {
 }
 
 impl Board {
-    /// An empty board; `cohorts` says who belongs where.
-    pub fn new(cohorts: BTreeMap<String, Cohort>, length: Duration) -> Self {
+    /// An empty board for a run of `length`.
+    pub fn new(length: Duration) -> Self {
         Self {
             started: Instant::now(),
             length,
-            cohorts,
             buckets: vec![[Tally::default(); 2]; BUCKETS],
             traffic: vec![BTreeMap::new(); BUCKETS],
             failed: 0,
@@ -86,11 +85,6 @@ impl Board {
     /// The whole run's length, in seconds.
     pub fn length_s(&self) -> f64 {
         self.length.as_secs_f64()
-    }
-
-    /// Number of users in a cohort.
-    pub fn users(&self, cohort: Cohort) -> usize {
-        self.cohorts.values().filter(|c| **c == cohort).count()
     }
 
     /// Requests that failed.
@@ -138,7 +132,7 @@ impl Board {
 
     fn proposal(&mut self, truth: Truth) {
         let now = self.bucket_now();
-        let cohort = self.cohorts.get(&truth.user).copied().unwrap_or(Cohort::Treatment);
+        let (cohort, _) = cohort_and_pair(&truth.user);
         self.buckets[now][place(cohort)].add(&truth);
         if let (Cohort::Treatment, Some(arm)) = (cohort, &truth.arm) {
             let name = arm.split('@').next().unwrap_or(arm).to_owned();
@@ -195,14 +189,12 @@ pub(super) mod tests {
     }
 
     pub(crate) fn board() -> Board {
-        let cohorts = [("a", Cohort::Treatment), ("b", Cohort::Control)];
-        let cohorts = cohorts.map(|(user, cohort)| (user.to_owned(), cohort));
-        let mut board = Board::new(cohorts.into(), Duration::from_secs(1_000));
+        let mut board = Board::new(Duration::from_secs(1_000));
         let fates = [Fate::Accepted, Fate::Rejected, Fate::NeverShown, Fate::Censored];
         for (id, fate) in (0..).zip(fates) {
-            board.event(truth("a", id, fate));
+            board.event(truth("learned-0", id, fate));
         }
-        board.event(truth("b", 9, Fate::Rejected));
+        board.event(truth("uniform-0", 9, Fate::Rejected));
         board
     }
 

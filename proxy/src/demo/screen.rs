@@ -179,8 +179,8 @@ fn foot_line(board: &Board) -> Line<'static> {
     let share = |cohort| board.total(cohort).taken_share().map_or(0.0, |share| share * 100.0);
     let (learned, uniform) = (Cohort::Treatment, Cohort::Control);
     Line::from(vec![
-        Span::raw(format!("learned: {} users, {:.1} % taken", board.users(learned), share(learned))).fg(LEARNED),
-        Span::raw(format!("   uniform: {} users, {:.1} %", board.users(uniform), share(uniform))).fg(UNIFORM),
+        Span::raw(format!("learned: {:.1} % taken", share(learned))).fg(LEARNED),
+        Span::raw(format!("   uniform: {:.1} %", share(uniform))).fg(UNIFORM),
         Span::raw("   q ends it"),
     ])
 }

@@ -3,12 +3,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use echo_experience::LogError;
-use echo_reward::Scorer;
+use echo_reward::{Fate, Scorer};
 use echo_sim::{Evaluation, EvaluationSettings, Level, RatioEstimate, ReplayError, Target, UserRatio, evaluate};
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::board::Board;
+use super::cohort_and_pair;
 use crate::proposals::{ProposalRecord, Proposals};
 use crate::route::Cohort;
 use crate::table::table;
@@ -56,10 +56,12 @@ struct Group {
 }
 
 /// How often the fate read from requests is what the user truly did.
-#[derive(Debug, Default, Clone, Copy, Serialize)]
+#[derive(Debug, Default)]
 struct Agreement {
     compared: u64,
     agreeing: u64,
+    /// Counts by the true fate, and then by the inferred one.
+    fates: BTreeMap<Fate, BTreeMap<Fate, u64>>,
 }
 
 impl Summary {
@@ -96,13 +98,13 @@ impl Summary {
 
     /// The difference in the share of answers taken, learned minus uniform.
     pub fn gain(&self) -> Option<RatioEstimate> {
-        self.learned.taken_per_answer.minus(&self.uniform.taken_per_answer, Level::default())
+        self.learned.taken_per_answer.minus_twins(&self.uniform.taken_per_answer, Level::default())
     }
 
     /// The summary as one JSON object.
     pub fn json(&self) -> Value {
         let level = Level::default();
-        let kept_gain = self.learned.kept_per_answer.minus(&self.uniform.kept_per_answer, level);
+        let kept_gain = self.learned.kept_per_answer.minus_twins(&self.uniform.kept_per_answer, level);
         let arms: BTreeMap<&String, Value> = self.arms.iter().map(|(arm, group)| (arm, group.json())).collect();
         json!({
             "learned": self.learned.json(),
@@ -112,6 +114,7 @@ impl Summary {
             "off_policy": self.off_policy,
             "fates_compared": self.agreement.compared,
             "fates_agreeing": self.agreement.agreeing,
+            "fates_true_and_inferred": self.agreement.fates,
             "failed_requests": self.failed,
             "data_dir": self.data_dir,
         })
@@ -127,7 +130,7 @@ impl Group {
         let Some(kept) = Scorer::Retained1.reward(&outcome) else { return };
         let (shown, taken) = (!outcome.is_silent(), outcome.fate.is_taken());
         let number = |is: bool| if is { 1.0 } else { 0.0 };
-        let user = &proposal.decision.user;
+        let (_, user) = cohort_and_pair(&proposal.decision.user);
         self.answers += 1;
         self.shown += u64::from(shown);
         self.taken += u64::from(taken);
@@ -168,6 +171,7 @@ impl Agreement {
     fn add(&mut self, proposal: &ProposalRecord<'_>, board: &Board) {
         let inferred = proposal.fate();
         let Some(truth) = board.truths().get(&proposal.decision.id) else { return };
+        *self.fates.entry(*truth).or_default().entry(inferred).or_default() += 1;
         if inferred.is_observed() && truth.is_observed() {
             self.compared += 1;
             self.agreeing += u64::from(inferred.is_taken() == truth.is_taken());
@@ -186,20 +190,21 @@ impl fmt::Display for Summary {
             String::new(),
             String::new(),
             String::new(),
-            percent(learned.taken_per_answer.minus(&uniform.taken_per_answer, level)),
-            percent(learned.taken_per_shown.minus(&uniform.taken_per_shown, level)),
-            percent(learned.kept_per_answer.minus(&uniform.kept_per_answer, level)),
+            percent(learned.taken_per_answer.minus_twins(&uniform.taken_per_answer, level)),
+            percent(learned.taken_per_shown.minus_twins(&uniform.taken_per_shown, level)),
+            percent(learned.kept_per_answer.minus_twins(&uniform.kept_per_answer, level)),
         ];
         let mut rows = vec![learned.row("learned policy"), uniform.row("uniform draw"), difference];
         rows.extend(self.arms.iter().map(|(arm, group)| group.row(&format!("  {arm}"))));
         writeln!(f, "{}\n", table(header.to_vec(), rows))?;
         writeln!(
             f,
-            "In per cent, with 95 % intervals that take users as the units. An answer without text counts\n\
-             as an answer and as not taken. The kept share is that of the proposed text, 0 when not taken."
+            "In per cent, with 95 % intervals that take users as the units, and pairs of twins for the difference.\n\
+             An answer without text counts as an answer and as not taken. The kept share is that of the\n\
+             proposed text, 0 when not taken."
         )?;
         self.write_off_policy(f)?;
-        let Agreement { compared, agreeing } = self.agreement;
+        let Agreement { compared, agreeing, .. } = self.agreement;
         writeln!(
             f,
             "\nTaken or not, as read from later requests, is what the simulated user truly did in {:.1} % of {compared}.",
@@ -213,7 +218,7 @@ impl Summary {
     fn write_off_policy(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let evaluation = &self.off_policy;
         writeln!(f, "\nOff-policy, from the learning users' log alone ({} rows):", evaluation.rows.rows)?;
-        if let Some(dr) = evaluation.estimate("DR") {
+        if let Some(dr) = evaluation.estimate("dr") {
             let interval = dr.interval;
             let value = format!("{:.4} [{:.4}, {:.4}]", dr.value, interval.lo, interval.hi);
             writeln!(f, "  kept share by {}, DR: {value}", evaluation.target)?;
