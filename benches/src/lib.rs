@@ -1,1 +1,20 @@
-//! Placeholder.
+//! Benches of Echo: how long a decision takes, and what the proxy costs beside nginx.
+//!
+//! - [`scene`] holds the data of the criterion benches in `benches/`.
+//! - [`load`] compares, in one run, direct calls of an upstream with calls through nginx and through
+//!   `echo-proxy`: added latency, throughput, processor time, memory. The program `load` runs it.
+//!
+//! ```
+//! use echo_benches::scene;
+//!
+//! let schema = echo_policy::FeatureSchema::default();
+//! let state = scene::learned(&schema);
+//! assert_eq!(state.arms().count(), scene::ARMS.len());
+//! ```
+//!
+//! It judges no change by itself: numbers of different machines, or of one machine at different
+//! times, say little about each other. Only what one run compares is meant to be compared.
+
+pub mod error;
+pub mod load;
+pub mod scene;
