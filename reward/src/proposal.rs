@@ -239,6 +239,9 @@ impl Proposal {
 /// From this kept share on, a text counts as there in full: a lone bracket may be missing.
 const WHOLE: f64 = 0.97;
 
+/// From this kept share on, a proposal counts as taken whole and changed.
+const HALF: f64 = 0.5;
+
 /// What is kept beyond the proposal's beginning is chance, up to this share.
 const CHANCE: f64 = 0.15;
 
@@ -261,9 +264,9 @@ fn after_taking(kept: &Kept) -> Fate {
     }
 }
 
-/// Whether what is kept is the proposal's beginning, and little else.
+/// Whether what is kept is the proposal's beginning, less than half of it, and little else.
 fn is_beginning(kept: &Kept) -> bool {
-    kept.prefix_share > 0.0 && kept.share - kept.prefix_share < CHANCE
+    kept.prefix_share > 0.0 && kept.share < HALF && kept.share - kept.prefix_share < CHANCE
 }
 
 fn keeps_first_line(wanted: &str, stands: &str) -> bool {
