@@ -128,8 +128,9 @@ impl Fold {
     /// SHA-256 of what was learned, in hexadecimal: equal exactly when the sums are, bit for bit.
     pub fn state_sha256(&self) -> String {
         let json = serde_json::to_vec(self.learner.state()).unwrap_or_default();
-        let digest = Sha256::digest(&json);
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        Sha256::digest(&json)
+            .iter()
+            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     }
 
     fn decision(&mut self, decision: &Decision) -> Result<(), FoldError> {

@@ -7,8 +7,8 @@ use echo_reward::{Fate, Scorer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What of a log becomes rows.
-#[derive(Clone, Debug)]
+/// What of a log becomes rows; by default the treatment cohort, by the default scorer and schema.
+#[derive(Clone, Debug, Default)]
 pub struct RowOptions {
     /// Turns outcomes into rewards.
     pub scorer: Scorer,
@@ -17,16 +17,6 @@ pub struct RowOptions {
     pub include_control: bool,
     /// Decisions under another schema are left out.
     pub schema: FeatureSchema,
-}
-
-impl Default for RowOptions {
-    fn default() -> Self {
-        Self {
-            scorer: Scorer::default(),
-            include_control: false,
-            schema: FeatureSchema::default(),
-        }
-    }
 }
 
 /// One decision with its reward, joined from the log's records.

@@ -3,7 +3,7 @@
 /// Every estimator here is a ratio of means, mean(y) / mean(x): the plain mean has x = 1.
 /// Centred sums are kept (not raw squares), so nothing cancels on long logs.
 ///
-/// Source: Chan, Golub and LeVeque (1979), "Updating formulae and a pairwise algorithm for
+/// Source: Chan, Golub and `LeVeque` (1979), "Updating formulae and a pairwise algorithm for
 /// computing sample variances", equations 2.1, for both the single push and the merge.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PairMoments {

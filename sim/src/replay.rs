@@ -90,7 +90,7 @@ pub fn verify(path: &Path, settings: &VerifySettings) -> Result<Verification, Re
     let options = RowOptions {
         scorer: settings.scorer,
         include_control: true,
-        schema: settings.schema.clone(),
+        schema: settings.schema,
     };
     let log = LogRows::scan(path, options)?;
     let mut replay = Replay::new(&log, settings)?;

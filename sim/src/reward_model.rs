@@ -318,7 +318,6 @@ fn fold_of(id: u128, folds: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::random::Random;
     use linfa::prelude::*;
@@ -326,11 +325,16 @@ mod tests {
 
     const DIMENSION: usize = 4;
 
+    #[expect(clippy::cast_possible_truncation, reason = "rounding a draw to f32")]
+    fn unit_f32(random: &mut Random) -> f32 {
+        random.unit() as f32
+    }
+
     fn rows(count: u64) -> Vec<(u128, Vec<f32>, f64)> {
         let mut random = Random::new(5, 0);
         (0..count)
             .map(|id| {
-                let x: Vec<f32> = (0..DIMENSION).map(|_| random.unit() as f32).collect();
+                let x: Vec<f32> = (0..DIMENSION).map(|_| unit_f32(&mut random)).collect();
                 let reward =
                     0.2 + 0.3 * f64::from(x[0]) - 0.1 * f64::from(x[1]) + 0.1 * random.unit();
                 (u128::from(id), x, reward)
@@ -412,7 +416,7 @@ mod tests {
         let model = fit.finish();
         let arms = ["b@1".to_owned(), "c@1".to_owned()];
         // A decision of another fold than row 1000, so that its single row counts.
-        let other = (0..)
+        let other = (0..100)
             .find(|&id| fold_of(id, 5) != fold_of(1000, 5))
             .unwrap();
         let got = model.predict(other, &arms, &[0.5; DIMENSION]).unwrap();

@@ -132,7 +132,6 @@ const SUM_TOLERANCE: f64 = 1e-6;
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn good() -> RowParts {

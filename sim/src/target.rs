@@ -216,7 +216,6 @@ fn fold_through(log: &LogRows, how: Preparation<'_>, through: u64) -> Result<Fol
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

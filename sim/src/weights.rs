@@ -126,7 +126,6 @@ const SUPPORT_TOLERANCE: f64 = 1e-6;
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

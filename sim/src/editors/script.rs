@@ -131,7 +131,6 @@ fn is_word(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     const TEXT: &str = "use a;\nuse b;\n\nfn one() {\n    1\n}\n\n\nfn two() {}\n";

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 use std::fmt;
 
-/// One completion request, as the OpenAI completions interface has it.
+/// One completion request, as the `OpenAI` completions interface has it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ask<'a> {
     pub(crate) prefix: &'a str,
@@ -152,7 +152,6 @@ fn take_object(bytes: &[u8], answer: &mut Answer) -> Result<(), WireError> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -3,7 +3,7 @@ use crate::estimate::{Estimate, EstimateSettings, Estimator, Ratio};
 use crate::row::Row;
 use crate::weights::Weights;
 
-/// Doubly robust: the mean of sum_k p_k q_k + w (r - q_chosen).
+/// Doubly robust: the mean of `sum_k p_k q_k + w (r - q_chosen)`.
 ///
 /// Unbiased when either the logged probabilities or the predictions `q` are right. The predictions
 /// of a row must not have been learned from that row (see

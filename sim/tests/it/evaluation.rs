@@ -159,8 +159,8 @@ fn a_snapshot_is_the_policy_that_was_published_from_it() {
         };
         evaluate(world.path(), &settings).unwrap()
     };
-    let (kept, folded) = (all(&target), all("squarecb"));
-    assert_eq!(kept.estimates, folded.estimates);
+    let (kept, learned) = (all(&target), all("squarecb"));
+    assert_eq!(kept.estimates, learned.estimates);
     assert!(kept.optimistic && kept.fitted.version == Some(9));
 
     fs::write(&file, b"not a snapshot").unwrap();

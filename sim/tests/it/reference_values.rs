@@ -81,9 +81,9 @@ fn difference<E: Estimator + Default>(rows: &[Row], expected: &Value) -> f64 {
     let (mut first, mut second) = (E::default(), E::default());
     for (at, row) in rows.iter().enumerate() {
         if at % 3 == 0 {
-            first.push(row)
+            first.push(row);
         } else {
-            second.push(row)
+            second.push(row);
         }
     }
     second.merge(&first);

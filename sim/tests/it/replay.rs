@@ -114,7 +114,7 @@ fn a_decision_by_an_unpublished_version_is_noticed() {
 #[test]
 fn a_fold_stopped_and_resumed_ends_in_the_same_state() {
     let world = World::new(400, "squarecb", Life::Mixed, 7);
-    let schema = world.fold.learner().state().schema().clone();
+    let schema = *world.fold.learner().state().schema();
     let spec = "squarecb".parse().unwrap();
     let entries: Vec<_> = LogReader::open(world.path())
         .unwrap()
