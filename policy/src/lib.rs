@@ -77,6 +77,7 @@ mod position;
 mod reward_state;
 mod ridge;
 mod sampler;
+mod scan;
 mod schema;
 mod snapshot;
 mod spec;

@@ -285,7 +285,11 @@ fn read_pending(
             Ok(rounded) if rounded.to_bits() == reward.to_bits() => Some(reward),
             _ => return Err(number("the reward")),
         },
-        _ => return Err(SnapshotError::Malformed("the flag of a reward does not fit it")),
+        _ => {
+            return Err(SnapshotError::Malformed(
+                "the flag of a reward does not fit it",
+            ));
+        }
     };
     Ok(PendingDecision {
         id,
