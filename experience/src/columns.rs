@@ -125,3 +125,83 @@ fn decode_as<T: Body>(columns: &RecordBatch) -> Result<Vec<Entry>, String> {
     };
     Ok(seqs.values().iter().zip(bodies).map(entry).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::StringArray;
+
+    use super::*;
+
+    fn event(seq: u64) -> Entry {
+        let record = Record::Event(Event {
+            decision: format!("decision {seq}"),
+            choice: 0,
+            at_ms: -5,
+            kind: "accepted".to_owned(),
+            accepted_chars: Some(3),
+            text: None,
+        });
+        Entry { seq, record }
+    }
+
+    #[test]
+    fn old_files_lack_columns_and_newer_ones_have_more() {
+        let schema = schema(Kind::Event).unwrap();
+        let columns = encode(Kind::Event, &schema, &[event(4), event(9)]).unwrap();
+        assert_eq!(decode(Kind::Event, &columns).unwrap(), [event(4), event(9)]);
+
+        let more = StringArray::from(vec!["new", "newer"]);
+        let mut fields = schema.fields().to_vec();
+        fields.push(Arc::new(Field::new("mood", DataType::Utf8, false)));
+        let mut arrays = columns.columns().to_vec();
+        arrays.push(Arc::new(more));
+        let newer = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap();
+        assert_eq!(decode(Kind::Event, &newer).unwrap(), [event(4), event(9)]);
+
+        let without = |name: &str| {
+            let mut columns = columns.clone();
+            columns.remove_column(schema.index_of(name).unwrap());
+            decode(Kind::Event, &columns)
+        };
+        let Record::Event(old) = without("accepted_chars").unwrap().remove(0).record else {
+            panic!("another kind");
+        };
+        assert_eq!(
+            (old.accepted_chars, old.decision.as_str()),
+            (None, "decision 4")
+        );
+        assert!(without("kind").is_err());
+        assert!(without(SEQ).is_err());
+    }
+
+    #[test]
+    fn every_kind_has_typed_columns_after_its_number() {
+        for kind in Kind::ALL {
+            let schema = schema(kind).unwrap();
+            assert_eq!(
+                (
+                    schema.field(0).name().as_str(),
+                    schema.field(0).is_nullable()
+                ),
+                (SEQ, false)
+            );
+            assert!(schema.fields().len() > 4, "{kind}");
+        }
+        let decision = schema(Kind::Decision).unwrap();
+        let of = |name: &str| decision.field_with_name(name).unwrap();
+        let list = |item: DataType| match of("features").data_type() {
+            DataType::List(field) => *field.data_type() == item,
+            _ => false,
+        };
+        assert!(list(DataType::Float32));
+        assert_eq!(
+            (of("id").data_type(), of("id").is_nullable()),
+            (&DataType::Utf8, false)
+        );
+        assert_eq!(
+            (of("prefix").data_type(), of("prefix").is_nullable()),
+            (&DataType::Utf8, true)
+        );
+        assert_eq!(of("policy_version").data_type(), &DataType::UInt64);
+    }
+}

@@ -154,7 +154,9 @@ impl Writer {
     /// One step of removing what is sealed.
     fn purge(&mut self) {
         let sealed = *self.sealed.borrow();
-        let Some(journal) = &mut self.journal else { return };
+        let Some(journal) = &mut self.journal else {
+            return;
+        };
         match journal.purge(sealed) {
             Ok(more) => self.purging = more,
             Err(error) => self.die(&format!("purge: {error}")),
