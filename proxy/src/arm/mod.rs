@@ -70,14 +70,14 @@ impl Arm {
             arm: settings.name.clone(),
             cause,
         };
-        let client = clients
+        let clients = clients
             .with_connect_ms(settings.connect_ms)
             .map_err(failed)?;
         let endpoint =
-            Endpoint::new(client, &settings.url, path, settings.key.as_ref()).map_err(failed)?;
+            Endpoint::new(clients, &settings.url, path, settings.key.as_ref()).map_err(failed)?;
         let ask = ask(&settings);
         let upstream = match settings.kind {
-            ArmKind::LlamaCpp => Upstream::LlamaCpp(endpoint, ask),
+            ArmKind::LlamaCpp => Upstream::LlamaCpp(endpoint.without_reuse(), ask),
             ArmKind::Ollama => Upstream::Ollama(endpoint, ask),
             ArmKind::OpenAi | ArmKind::Embedded => Upstream::OpenAi(endpoint, ask),
         };

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Response, Url};
 use serde::Serialize;
 
+use super::client::Pair;
 use super::error::{Deadline, UpstreamError};
 use super::refusal;
 use super::secret::Secret;
@@ -14,7 +16,8 @@ use crate::request::CompletionRequest;
 /// Where to send requests, and with which key.
 #[derive(Clone)]
 pub struct Endpoint {
-    client: Client,
+    clients: Pair,
+    reuse: bool,
     url: Url,
     key: Option<(HeaderValue, Secret)>,
 }
@@ -33,7 +36,7 @@ impl Endpoint {
     /// An address that is no plain http(s) one (with user, query or fragment), a key that cannot
     /// stand in a header.
     pub fn new(
-        client: Client,
+        clients: Pair,
         base: &str,
         path: &str,
         key: Option<&Secret>,
@@ -48,10 +51,29 @@ impl Endpoint {
             return Err(EndpointError::Address);
         }
         let key = key.map(header).transpose()?;
-        Ok(Self { client, url, key })
+        Ok(Self {
+            clients,
+            reuse: true,
+            url,
+            key,
+        })
+    }
+
+    /// Opens a connection for every request: for servers that say they keep a connection and close
+    /// it after an event stream (llama.cpp does).
+    #[must_use]
+    pub fn without_reuse(self) -> Self {
+        Self {
+            reuse: false,
+            ..self
+        }
     }
 
     /// Posts `body` and gives back the response when it is a success that is no HTML.
+    ///
+    /// A server may close a kept connection just when a request goes out on it. So a request that
+    /// ends before the first byte of an answer is sent once more, on a connection of its own:
+    /// completing twice costs time and changes nothing.
     ///
     /// # Errors
     ///
@@ -61,11 +83,17 @@ impl Endpoint {
         body: &impl Serialize,
         request: &CompletionRequest,
     ) -> Result<Response, UpstreamError> {
-        let mut post = self.client.post(self.url.clone()).json(body);
-        if let Some((header, _)) = &self.key {
-            post = post.header(reqwest::header::AUTHORIZATION, header.clone());
-        }
-        let response = post.send().await.map_err(|error| not_sent(&error))?;
+        let body = serde_json::to_vec(body).expect("texts and numbers can be written as JSON");
+        let body = Bytes::from(body);
+        let first = if self.reuse {
+            self.send(&self.clients.pooled, body.clone()).await
+        } else {
+            Err(UpstreamError::Interrupted)
+        };
+        let response = match first {
+            Err(UpstreamError::Interrupted) => self.send(&self.clients.fresh, body).await?,
+            sent => sent?,
+        };
         if !response.status().is_success() {
             return Err(refusal::read(response, &self.private(), request).await);
         }
@@ -73,6 +101,17 @@ impl Endpoint {
             return Err(UpstreamError::Protocol("it is HTML"));
         }
         Ok(response)
+    }
+
+    async fn send(&self, client: &Client, body: Bytes) -> Result<Response, UpstreamError> {
+        let mut post = client
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .body(body);
+        if let Some((header, _)) = &self.key {
+            post = post.header(AUTHORIZATION, header.clone());
+        }
+        post.send().await.map_err(|error| not_sent(&error))
     }
 
     /// What no message may hold.
@@ -148,9 +187,9 @@ mod tests {
     use crate::upstream::Clients;
 
     fn endpoint(base: &str, key: Option<&str>) -> Result<Endpoint, EndpointError> {
-        let client = Clients::new().with_connect_ms(1000).unwrap();
+        let clients = Clients::new().with_connect_ms(1000).unwrap();
         Endpoint::new(
-            client,
+            clients,
             base,
             "/completions",
             key.map(|key| Secret::new(key.to_owned())).as_ref(),

@@ -38,7 +38,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use crate::fim::{FimTemplate, stop_tokens};
 use crate::request::CompletionRequest;
 
-pub use client::Clients;
+pub use client::{Clients, Pair};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Deadline, UpstreamError};
 pub use secret::Secret;

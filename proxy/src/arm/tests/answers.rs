@@ -216,6 +216,30 @@ async fn a_connection_that_the_server_has_closed_is_not_used_again() {
 }
 
 #[tokio::test]
+async fn a_request_that_goes_out_on_a_dying_connection_is_sent_once_more() {
+    let (came, requests) = mpsc::channel();
+    let came = Mutex::new(came);
+    let arm = arm(ArmKind::OpenAi, move |mut connection| {
+        let mut answered = false;
+        while connection.request().is_some() {
+            came.lock().unwrap().send(()).unwrap();
+            // The second request of any connection meets its end.
+            if std::mem::replace(&mut answered, true) {
+                return;
+            }
+            connection.events(&[
+                r#"{"choices":[{"text":"x","finish_reason":"stop"}]}"#,
+                "[DONE]",
+            ]);
+        }
+    });
+    for _ in 0..2 {
+        assert!(whole(arm.complete(request()).await).await.1.is_ok());
+    }
+    assert_eq!(requests.try_iter().count(), 3);
+}
+
+#[tokio::test]
 async fn llama_cpp_is_asked_once_for_each_choice() {
     let (script, received) = telling(|connection, body| {
         let seed = &body["seed"];

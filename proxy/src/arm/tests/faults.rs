@@ -54,11 +54,12 @@ async fn an_answer_that_breaks_off_is_interrupted() {
         ));
     });
     assert_eq!(event.await, ("x".into(), UpstreamError::Interrupted));
-    // Before any answer.
-    assert_eq!(
-        check(|_| {}).await,
-        (String::new(), UpstreamError::Interrupted)
-    );
+    // Before any answer, again and again: it is sent twice, no more.
+    let (came, requests) = mpsc::channel();
+    let came = Mutex::new(came);
+    let silent = check(move |_| came.lock().unwrap().send(()).unwrap()).await;
+    assert_eq!(silent, (String::new(), UpstreamError::Interrupted));
+    assert_eq!(requests.try_iter().count(), 2);
     // Half a JSON document.
     let json = check(|connection| {
         connection.answer(
