@@ -63,6 +63,21 @@ impl Interval {
         }
     }
 
+    /// `value` plus and minus Student's t quantile with `degrees` degrees of freedom, at least 1,
+    /// rounded down, times `standard_error`.
+    ///
+    /// Source: the inverse t distribution function of Cephes (`stdtri`).
+    pub fn student(value: f64, standard_error: f64, degrees: f64, level: Level) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "at most a number of users")]
+        let whole = degrees.floor().max(1.0) as isize;
+        let half = -spec_math::cephes64::stdtri(whole, (1.0 - level.0) / 2.0) * standard_error;
+        Self {
+            level,
+            lo: value - half,
+            hi: value + half,
+        }
+    }
+
     /// Whether `value` lies in the interval, ends included.
     pub fn holds(&self, value: f64) -> bool {
         self.lo <= value && value <= self.hi
@@ -83,6 +98,25 @@ mod tests {
         ] {
             let got = Level::new(level).unwrap().normal_quantile();
             assert!((got - quantile).abs() < 1e-14, "{level}: {got}");
+        }
+    }
+
+    #[test]
+    fn student_quantiles_match_published_tables() {
+        for (degrees, quantile) in [
+            (1.0, 12.706_204_736_432_1),
+            (5.0, 2.570_581_835_636_3),
+            (11.9, 2.200_985_160_082_9),
+            (39.0, 2.022_690_920_036_8),
+            (1e4, 1.960_201_239_8),
+        ] {
+            let interval = Interval::student(0.0, 1.0, degrees, Level::default());
+            assert!(
+                (interval.hi - quantile).abs() < 1e-9,
+                "{degrees}: {}",
+                interval.hi
+            );
+            assert!((interval.hi + interval.lo).abs() < 1e-12);
         }
     }
 

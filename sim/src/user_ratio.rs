@@ -1,7 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use spec_math::cephes64::stdtri;
-
 use crate::interval::{Interval, Level};
 
 /// A mean per event whose events come from users: sum(y) / sum(x) over all events, with whole users
@@ -111,14 +109,7 @@ impl UserRatio {
 }
 
 fn estimate(value: f64, standard_error: f64, degrees: f64, level: Level) -> RatioEstimate {
-    #[expect(clippy::cast_possible_truncation, reason = "at most a number of users")]
-    let whole = degrees.floor().max(1.0) as isize;
-    let half = -stdtri(whole, (1.0 - level.value()) / 2.0) * standard_error;
-    let interval = Interval {
-        level,
-        lo: value - half,
-        hi: value + half,
-    };
+    let interval = Interval::student(value, standard_error, degrees, level);
     RatioEstimate {
         value,
         standard_error,

@@ -1,8 +1,8 @@
 //! Replays of a log: everything decided and learned comes out again, bit for bit.
 
 use crate::world::{Life, World};
-use echo_experience::{Log, LogOptions, LogReader, Record};
-use echo_policy::Learner;
+use echo_experience::{Entry, Log, LogOptions, LogReader, ModelPublished, Record};
+use echo_policy::{Features, Learner};
 use echo_reward::Scorer;
 use echo_sim::learning::Fold;
 use echo_sim::{VerifySettings, verify};
@@ -145,4 +145,66 @@ fn a_fold_stopped_and_resumed_ends_in_the_same_state() {
 fn only_treated_whole_answers_are_learned_from() {
     let world = World::new(400, "uniform", Life::Mixed, 8);
     assert_eq!(world.fold.learner().state().total(), world.counts["rows"]);
+}
+
+fn model_published(seq: u64, arm: &str) -> Entry {
+    Entry {
+        seq,
+        record: Record::ModelPublished(ModelPublished {
+            at_ms: 0,
+            arm: arm.to_owned(),
+            kind: "test".to_owned(),
+            sha256: None,
+            reason: "start".to_owned(),
+        }),
+    }
+}
+
+#[test]
+fn a_new_version_of_an_arm_starts_from_its_predecessor() {
+    let mut world = World::new(600, "uniform", Life::Plain, 9);
+    let fold = &mut world.fold;
+    let last = fold.through();
+    let schema = *fold.learner().state().schema();
+    let features = Features::from_logged(vec![0.5; schema.dimension], &schema).unwrap();
+    let spec = "squarecb".parse().unwrap();
+    let predicted = |fold: &Fold, arm| {
+        fold.policy(&spec, 1)
+            .unwrap()
+            .prediction(&features, arm)
+            .unwrap()
+    };
+    let before = predicted(fold, "copy@3");
+    fold.entry(&model_published(last + 1, "copy@3")).unwrap();
+    let after = predicted(fold, "copy@3");
+    assert!((after - predicted(fold, "copy@1")).abs() < (before - predicted(fold, "copy@1")).abs());
+    // Neither a restart nor an arm of its own version or another name changes anything.
+    let state = fold.state_sha256();
+    for (number, arm) in ["copy@3", "copy@1", "other@2", "copy", "copy@x"]
+        .iter()
+        .enumerate()
+    {
+        fold.entry(&model_published(last + 2 + number as u64, arm))
+            .unwrap();
+        assert_eq!(fold.state_sha256(), state, "{arm}");
+    }
+}
+
+#[test]
+fn what_no_server_writes_is_refused_and_passed_over() {
+    let world = World::new(5, "uniform", Life::Plain, 10);
+    let mut entries = LogReader::open(world.path()).unwrap();
+    let entries: Vec<Entry> = entries.entries().map(|entry| entry.unwrap()).collect();
+    let mut fold = Fold::new(world.fold.learner().state().schema(), Scorer::default(), 10);
+    for entry in entries {
+        let mut bad = entry.clone();
+        match &mut bad.record {
+            Record::Decision(decision) => decision.id = "no id".to_owned(),
+            Record::Evidence(evidence) => evidence.fate = "lost".to_owned(),
+            _ => continue,
+        }
+        assert!(fold.entry(&bad).is_err());
+        assert_eq!(fold.through(), bad.seq);
+    }
+    assert_eq!(fold.learner().state().total(), 0);
 }
