@@ -55,7 +55,13 @@ impl Alternative {
 
 impl Answer {
     /// An answer without text yet, to a request that came in at `started`.
-    pub fn new(echo: &Arc<Echo>, request: &Arc<CompletionRequest>, user: &UserKey, id: DecisionId, started: Instant) -> Self {
+    pub fn new(
+        echo: &Arc<Echo>,
+        request: &Arc<CompletionRequest>,
+        user: &UserKey,
+        id: DecisionId,
+        started: Instant,
+    ) -> Self {
         echo.metrics.in_flight.inc();
         Self {
             echo: Arc::clone(echo),
@@ -89,7 +95,10 @@ impl Answer {
                     alternative.ending = Some(*ending);
                 }
             }
-            Piece::Usage { prompt_tokens, completion_tokens } => {
+            Piece::Usage {
+                prompt_tokens,
+                completion_tokens,
+            } => {
                 let counted = self.counted();
                 self.usage = Some(Usage::new(
                     prompt_tokens.unwrap_or(counted.prompt_tokens),
@@ -159,7 +168,9 @@ impl Answer {
     /// An answer without text needs no waiting: what became of it is known.
     fn silence(&self, choice: u32, at_ms: i64) -> Record {
         let outcome = Outcome::silent();
-        let label = KindLabel { kind: outcome.fate.as_str() };
+        let label = KindLabel {
+            kind: outcome.fate.as_str(),
+        };
         self.echo.metrics.fates.get_or_create(&label).inc();
         Record::Evidence(Evidence {
             decision: self.id.to_string(),
@@ -204,10 +215,18 @@ impl Answer {
         self.closed = true;
         let metrics = &self.echo.metrics;
         metrics.in_flight.dec();
-        metrics.endings.get_or_create(&KindLabel { kind: ending }).inc();
+        metrics
+            .endings
+            .get_or_create(&KindLabel { kind: ending })
+            .inc();
         if let Some(first_byte) = self.first_byte {
-            let label = ArmLabel { arm: self.arm.clone() };
-            metrics.first_byte_s.get_or_create(&label).observe(first_byte.as_secs_f64());
+            let label = ArmLabel {
+                arm: self.arm.clone(),
+            };
+            metrics
+                .first_byte_s
+                .get_or_create(&label)
+                .observe(first_byte.as_secs_f64());
         }
     }
 }

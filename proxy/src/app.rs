@@ -40,7 +40,10 @@ pub fn router(echo: Arc<Echo>) -> Router {
         .with_state(echo)
 }
 
-async fn completions(State(echo): State<Arc<Echo>>, request: Request) -> Result<Response, ApiError> {
+async fn completions(
+    State(echo): State<Arc<Echo>>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let (identity, headers, body) = admit(&echo, request).await?;
     complete(echo, identity, &headers, body).await
 }
@@ -51,12 +54,20 @@ async fn events(State(echo): State<Arc<Echo>>, request: Request) -> Result<Respo
 }
 
 async fn unknown_path() -> ApiError {
-    ApiError::client(StatusCode::NOT_FOUND, "unknown_url", "There is nothing at this path: see the README for those that are.")
+    ApiError::client(
+        StatusCode::NOT_FOUND,
+        "unknown_url",
+        "There is nothing at this path: see the README for those that are.",
+    )
 }
 
 async fn wrong_method(method: Method) -> ApiError {
     let message = format!("This path does not take {method}.");
-    ApiError::client(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    ApiError::client(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        message,
+    )
 }
 
 /// Checks who asks and that the body is JSON of bounded size, and reads it in bounded time.
@@ -67,27 +78,55 @@ async fn admit(echo: &Echo, request: Request) -> Result<(Identity, HeaderMap, By
     let identity = Identity::of(&parts.headers, peer, &live.config.keys)?;
     check_media_type(&parts.headers)?;
     let limits = &live.config.server;
-    let reading = read(body, limits.body_bytes, parts.headers.get(header::CONTENT_LENGTH));
+    let reading = read(
+        body,
+        limits.body_bytes,
+        parts.headers.get(header::CONTENT_LENGTH),
+    );
     let body = tokio::time::timeout(Duration::from_millis(limits.body_ms), reading)
         .await
-        .map_err(|_| ApiError::client(StatusCode::REQUEST_TIMEOUT, "body_timeout", "The body came too slowly."))??;
+        .map_err(|_| {
+            ApiError::client(
+                StatusCode::REQUEST_TIMEOUT,
+                "body_timeout",
+                "The body came too slowly.",
+            )
+        })??;
     Ok((identity, parts.headers, body))
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
-    let unsupported = |message| ApiError::client(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message);
-    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = media_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
+    let unsupported = |message| {
+        ApiError::client(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            message,
+        )
+    };
+    let media_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = media_type
+        .and_then(|text| text.split(';').next())
+        .unwrap_or_default()
+        .trim();
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err(unsupported("Send `Content-Type: application/json`."));
     }
-    match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+    match headers
+        .get(header::CONTENT_ENCODING)
+        .map(HeaderValue::as_bytes)
+    {
         None | Some(b"identity") => Ok(()),
         Some(_) => Err(unsupported("Send the body without a content encoding.")),
     }
 }
 
-async fn read(body: Body, limit: usize, announced: Option<&HeaderValue>) -> Result<Bytes, ApiError> {
+async fn read(
+    body: Body,
+    limit: usize,
+    announced: Option<&HeaderValue>,
+) -> Result<Bytes, ApiError> {
     let too_large = || {
         let message = format!("The body is larger than {limit} bytes.");
         ApiError::client(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
@@ -110,7 +149,9 @@ async fn around(State(echo): State<Arc<Echo>>, request: Request, next: Next) -> 
         tracing::error!("a request panicked");
         ApiError::internal().into_response()
     });
-    let status = StatusLabel { status: response.status().as_u16() };
+    let status = StatusLabel {
+        status: response.status().as_u16(),
+    };
     echo.metrics.requests.get_or_create(&status).inc();
     let id = HeaderName::from_static("x-request-id");
     if !response.headers().contains_key(&id)

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use echo_model::CompletionModel;
 
 use crate::arm::{Arm, ArmKind, ArmSettings};
-use crate::upstream::Clients;
 use crate::config::{Config, ConfigError};
+use crate::upstream::Clients;
 
 /// The embedded models by kind.
 pub type Embedded = BTreeMap<&'static str, Arc<dyn CompletionModel>>;
@@ -24,9 +24,17 @@ impl Arms {
     ///
     /// [`ConfigError`] when an arm names an embedded model that does not exist, or its address or key
     /// cannot be used.
-    pub fn make(config: &Config, embedded: &Embedded, clients: &Clients, before: &Self) -> Result<Self, ConfigError> {
+    pub fn make(
+        config: &Config,
+        embedded: &Embedded,
+        clients: &Clients,
+        before: &Self,
+    ) -> Result<Self, ConfigError> {
         let settings = if config.arms.is_empty() {
-            embedded.keys().map(|kind| embedded_settings(kind, config)).collect()
+            embedded
+                .keys()
+                .map(|kind| embedded_settings(kind, config))
+                .collect()
         } else {
             config.arms.clone()
         };
@@ -42,7 +50,11 @@ impl Arms {
             };
             Ok(Arc::new(arm))
         };
-        settings.into_iter().map(make).collect::<Result<_, _>>().map(Self)
+        settings
+            .into_iter()
+            .map(make)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// All arms.
@@ -57,7 +69,11 @@ impl Arms {
 
     /// Those that can take a request now.
     pub fn eligible(&self) -> Vec<Arc<Arm>> {
-        self.0.iter().filter(|arm| arm.eligible()).cloned().collect()
+        self.0
+            .iter()
+            .filter(|arm| arm.eligible())
+            .cloned()
+            .collect()
     }
 }
 
@@ -68,11 +84,17 @@ fn embedded_settings(kind: &str, config: &Config) -> ArmSettings {
     settings
 }
 
-fn embedded_model(settings: &ArmSettings, embedded: &Embedded) -> Result<Arc<dyn CompletionModel>, ConfigError> {
+fn embedded_model(
+    settings: &ArmSettings,
+    embedded: &Embedded,
+) -> Result<Arc<dyn CompletionModel>, ConfigError> {
     let model = embedded.get(settings.model.as_str()).cloned();
     model.ok_or_else(|| ConfigError::Value {
         key: format!("arm {:?}: model", settings.name),
         value: format!("{:?}", settings.model),
-        expected: format!("one of the embedded models {:?}", embedded.keys().collect::<Vec<_>>()),
+        expected: format!(
+            "one of the embedded models {:?}",
+            embedded.keys().collect::<Vec<_>>()
+        ),
     })
 }

@@ -66,16 +66,29 @@ impl Keys {
     /// # Errors
     ///
     /// [`AuthError`] when keys are asked for and this is none of them.
-    pub fn caller(&self, authorization: Option<&str>, api_key: Option<&str>) -> Result<Caller, AuthError> {
-        let bearer = authorization.map(|header| header.strip_prefix("Bearer ").unwrap_or(header).trim());
-        let token = match (bearer.filter(|b| !b.is_empty()), api_key.filter(|k| !k.is_empty())) {
+    pub fn caller(
+        &self,
+        authorization: Option<&str>,
+        api_key: Option<&str>,
+    ) -> Result<Caller, AuthError> {
+        let bearer =
+            authorization.map(|header| header.strip_prefix("Bearer ").unwrap_or(header).trim());
+        let token = match (
+            bearer.filter(|b| !b.is_empty()),
+            api_key.filter(|k| !k.is_empty()),
+        ) {
             (Some(a), Some(b)) if a != b => return Err(AuthError::Contradiction),
             (a, b) => a.or(b),
         };
         let digest = Sha256::digest(token.unwrap_or_default().as_bytes());
         if self.0.is_empty() {
-            let name = token.map(|_| crate::ids::hex(&digest[..6])).unwrap_or_default();
-            return Ok(Caller { tenant: "local".to_owned(), name });
+            let name = token
+                .map(|_| crate::ids::hex(&digest[..6]))
+                .unwrap_or_default();
+            return Ok(Caller {
+                tenant: "local".to_owned(),
+                name,
+            });
         }
         let mut found = None;
         for key in &self.0 {
@@ -83,8 +96,13 @@ impl Keys {
                 found = Some(key);
             }
         }
-        let key = found.filter(|_| token.is_some()).ok_or(AuthError::Refused)?;
-        Ok(Caller { tenant: key.tenant.clone(), name: key.name.clone() })
+        let key = found
+            .filter(|_| token.is_some())
+            .ok_or(AuthError::Refused)?;
+        Ok(Caller {
+            tenant: key.tenant.clone(),
+            name: key.name.clone(),
+        })
     }
 }
 
@@ -100,7 +118,10 @@ mod tests {
 
     #[test]
     fn tells_callers_apart() {
-        let alice = Ok(Caller { tenant: "acme".to_owned(), name: "alice".to_owned() });
+        let alice = Ok(Caller {
+            tenant: "acme".to_owned(),
+            name: "alice".to_owned(),
+        });
         let cases = [
             (Some("Bearer k1"), None, alice.clone()),
             (None, Some("k1"), alice.clone()),
@@ -112,7 +133,11 @@ mod tests {
             (None, None, Err(AuthError::Refused)),
         ];
         for (bearer, api_key, expected) in cases {
-            assert_eq!(keys().caller(bearer, api_key), expected, "{bearer:?} {api_key:?}");
+            assert_eq!(
+                keys().caller(bearer, api_key),
+                expected,
+                "{bearer:?} {api_key:?}"
+            );
         }
     }
 
@@ -120,7 +145,10 @@ mod tests {
     fn without_keys_everybody_is_local() {
         let open = Keys::default();
         assert_eq!(open.caller(None, None).unwrap().tenant, "local");
-        let (a, b) = (open.caller(Some("Bearer a"), None), open.caller(Some("Bearer b"), None));
+        let (a, b) = (
+            open.caller(Some("Bearer a"), None),
+            open.caller(Some("Bearer b"), None),
+        );
         assert_ne!(a, b);
     }
 }

@@ -31,7 +31,10 @@ impl Identity {
     ///
     /// 401 without a valid key, 400 for two different ones.
     pub fn of(headers: &HeaderMap, peer: Option<Peer>, keys: &Keys) -> Result<Self, ApiError> {
-        let caller = keys.caller(text(headers, header::AUTHORIZATION.as_str()), text(headers, "x-api-key"))?;
+        let caller = keys.caller(
+            text(headers, header::AUTHORIZATION.as_str()),
+            text(headers, "x-api-key"),
+        )?;
         Ok(Self {
             caller,
             peer: peer.map(|peer| peer.0),
@@ -48,13 +51,19 @@ impl Identity {
     /// The user behind a request: as the header or the request names him, or else by his key, or else
     /// by the address and the kind of editor.
     pub fn user(&self, request: &CompletionRequest) -> UserKey {
-        let named = self.named.clone().or_else(|| request.user.as_deref().map(bounded));
+        let named = self
+            .named
+            .clone()
+            .or_else(|| request.user.as_deref().map(bounded));
         let user = named.unwrap_or_else(|| match (&self.caller.name, self.peer) {
             (name, _) if !name.is_empty() => name.clone(),
             (_, Some(peer)) => format!("{peer}/{}", self.client),
             (_, None) => self.client.clone(),
         });
-        UserKey { tenant: self.caller.tenant.clone(), user }
+        UserKey {
+            tenant: self.caller.tenant.clone(),
+            user,
+        }
     }
 
     /// Adds what headers say of file and language to a request whose body does not.
@@ -70,7 +79,12 @@ impl Identity {
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
+    headers
+        .get(name)?
+        .to_str()
+        .ok()
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
 }
 
 /// A name of bounded length: it is kept in memory and in the log.
@@ -96,7 +110,10 @@ fn client_kind(agent: &str) -> String {
         return (*kind).to_owned();
     }
     let word = agent.split(['/', ' ']).next().unwrap_or_default();
-    word.chars().filter(char::is_ascii_graphic).take(AGENT_CHARS).collect()
+    word.chars()
+        .filter(char::is_ascii_graphic)
+        .take(AGENT_CHARS)
+        .collect()
 }
 
 #[cfg(test)]
@@ -106,7 +123,10 @@ mod tests {
 
     fn identity(headers: &[(&'static str, &'static str)]) -> Identity {
         let headers = headers.iter().map(|(name, value)| {
-            (axum::http::HeaderName::from_static(name), HeaderValue::from_static(value))
+            (
+                axum::http::HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
         });
         let peer = Some(Peer([127, 0, 0, 1].into()));
         Identity::of(&headers.collect(), peer, &Keys::default()).unwrap()
@@ -114,13 +134,27 @@ mod tests {
 
     #[test]
     fn tells_users_apart_by_the_best_sign() {
-        let request = CompletionRequest { user: Some("bob".to_owned()), ..CompletionRequest::default() };
+        let request = CompletionRequest {
+            user: Some("bob".to_owned()),
+            ..CompletionRequest::default()
+        };
         let nameless = CompletionRequest::default();
-        assert_eq!(identity(&[("x-echo-user", "alice")]).user(&request).user, "alice");
+        assert_eq!(
+            identity(&[("x-echo-user", "alice")]).user(&request).user,
+            "alice"
+        );
         assert_eq!(identity(&[]).user(&request).user, "bob");
-        let keyed = identity(&[("authorization", "Bearer k")]).user(&nameless).user;
-        assert!(!keyed.contains('k') || keyed.len() == 12, "a digest stands for the token");
-        assert_eq!(identity(&[("user-agent", "curl/8.1")]).user(&nameless).user, "127.0.0.1/curl");
+        let keyed = identity(&[("authorization", "Bearer k")])
+            .user(&nameless)
+            .user;
+        assert!(
+            !keyed.contains('k') || keyed.len() == 12,
+            "a digest stands for the token"
+        );
+        assert_eq!(
+            identity(&[("user-agent", "curl/8.1")]).user(&nameless).user,
+            "127.0.0.1/curl"
+        );
     }
 
     #[test]

@@ -63,11 +63,19 @@ pub fn run(command: Command) -> ExitCode {
         Action::Demo(arguments) => demo::run(arguments),
         Action::Replay(arguments) => replay::run(&arguments),
         Action::Outcomes(arguments) => outcomes::run(&arguments),
-        Action::Config => config::print(),
+        Action::Config => {
+            config::print();
+            Ok(ExitCode::SUCCESS)
+        }
         Action::CheckConfig(arguments) => config::check(&arguments),
         Action::Key(arguments) => key::run(&arguments),
         Action::Completions { shell } => {
-            clap_complete::generate(shell, &mut Command::command(), "echo-proxy", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Command::command(),
+                "echo-proxy",
+                &mut std::io::stdout(),
+            );
             Ok(ExitCode::SUCCESS)
         }
     };

@@ -17,8 +17,13 @@ pub struct Clock {
 impl Clock {
     /// A clock that runs `pace` times as fast as real time; `pace` is at least 1.
     pub fn new(pace: f64) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else is told by")]
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the clock that everybody else is told by"
+        )]
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Self {
             origin_ms: i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX),
             origin: Instant::now(),
@@ -29,7 +34,10 @@ impl Clock {
     /// Milliseconds since 1970, by this clock.
     pub fn now_ms(&self) -> i64 {
         let passed = self.origin.elapsed().as_secs_f64() * 1000.0 * self.pace;
-        #[expect(clippy::cast_possible_truncation, reason = "milliseconds of a process's life fit")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "milliseconds of a process's life fit"
+        )]
         let passed = passed as i64;
         self.origin_ms + passed
     }

@@ -30,17 +30,27 @@ use crate::watch::UserKey;
 ///
 /// [`ApiError`] whatever goes wrong before the first byte; after it, an error event ends the stream
 /// and the connection is broken off.
-pub async fn complete(echo: Arc<Echo>, identity: Identity, headers: &HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+pub async fn complete(
+    echo: Arc<Echo>,
+    identity: Identity,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
     let started = Instant::now();
     let live = echo.live.load_full();
-    let Decoded { mut request, include_usage } = openai::decode(&body, &live.config)?;
+    let Decoded {
+        mut request,
+        include_usage,
+    } = openai::decode(&body, &live.config)?;
     identity.complete(&mut request, headers);
     let user = identity.user(&request);
     echo.projects.show(&user, &request, echo.clock.now_ms());
     request.user = Some(project::name(&user));
     let request = Arc::new(request);
 
-    let (changes, recent) = echo.watch.request(&user, &window(&request), echo.clock.now_ms());
+    let (changes, recent) = echo
+        .watch
+        .request(&user, &window(&request), echo.clock.now_ms());
     echo.record_changes(changes);
     if request.max_tokens == 0 {
         return Ok(warm_up(&request));
@@ -51,9 +61,13 @@ pub async fn complete(echo: Arc<Echo>, identity: Identity, headers: &HeaderMap, 
     let facts = route::facts(&echo, &request, &identity.client, recent);
     let features = echo.schema.featurise(&facts);
     let route = route::choose(&echo, &live, cohort, &request.model, &features, id)?;
-    let decision = decision(&echo, &live, &request, &user, id, cohort, &route, facts, features);
+    let decision = decision(
+        &echo, &live, &request, &user, id, cohort, &route, &facts, &features,
+    );
     let ticket = echo.log.append(Record::Decision(decision));
-    let label = ArmLabel { arm: route.drawn().id().to_owned() };
+    let label = ArmLabel {
+        arm: route.drawn().id().to_owned(),
+    };
     echo.metrics.decisions.get_or_create(&label).inc();
 
     let mut answer = Answer::new(&echo, &request, &user, id, started);
@@ -78,7 +92,12 @@ pub async fn complete(echo: Arc<Echo>, identity: Identity, headers: &HeaderMap, 
 /// Some editors ask for no tokens at all, so that a server reads its prompt ahead of time.
 fn warm_up(request: &CompletionRequest) -> Response {
     let id = DecisionId::new().completion();
-    let choices = [Choice { text: "", index: 0, logprobs: (), finish_reason: Some("length") }];
+    let choices = [Choice {
+        text: "",
+        index: 0,
+        logprobs: (),
+        finish_reason: Some("length"),
+    }];
     let body = Completion {
         id: &id,
         object: OBJECT,
@@ -90,7 +109,10 @@ fn warm_up(request: &CompletionRequest) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body.to_json()).into_response()
 }
 
-#[expect(clippy::too_many_arguments, reason = "a decision is what all of these come to")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a decision is what all of these come to"
+)]
 fn decision(
     echo: &Echo,
     live: &Live,
@@ -99,11 +121,13 @@ fn decision(
     id: DecisionId,
     cohort: Cohort,
     route: &Route,
-    facts: Facts,
-    features: Features,
+    facts: &Facts,
+    features: &Features,
 ) -> Decision {
     let log = &live.config.log;
-    let tail = request.prefix.ceil_char_boundary(request.prefix.len().saturating_sub(log.prefix_chars));
+    let tail = request
+        .prefix
+        .ceil_char_boundary(request.prefix.len().saturating_sub(log.prefix_chars));
     let head = request.suffix.floor_char_boundary(log.suffix_chars);
     let kept = |text: &str, limit: usize| (limit > 0).then(|| text.to_owned());
     Decision {
@@ -117,7 +141,7 @@ fn decision(
         file: request.file.clone(),
         prefix: kept(&request.prefix[tail..], log.prefix_chars),
         suffix: kept(&request.suffix[..head], log.suffix_chars),
-        facts: serde_json::to_string(&facts).unwrap_or_default(),
+        facts: serde_json::to_string(facts).unwrap_or_default(),
         features: features.as_slice().to_vec(),
         schema: echo.schema_hash.clone(),
         arms: route.ids(),
@@ -149,7 +173,12 @@ async fn open(
             continue;
         }
         answer.fallback = true;
-        echo.metrics.fallbacks.get_or_create(&ArmLabel { arm: arm.id().to_owned() }).inc();
+        echo.metrics
+            .fallbacks
+            .get_or_create(&ArmLabel {
+                arm: arm.id().to_owned(),
+            })
+            .inc();
         match first_piece(echo, &arm, request, answer).await {
             Ok(opened) => return Ok(opened),
             Err(error) => failure = error,
@@ -172,7 +201,9 @@ async fn first_piece(
     };
     let opened: Result<_, UpstreamError> = opened.await;
     if let Err(error) = &opened {
-        let label = ArmLabel { arm: arm.id().to_owned() };
+        let label = ArmLabel {
+            arm: arm.id().to_owned(),
+        };
         echo.metrics.failures.get_or_create(&label).inc();
         tracing::warn!(arm = arm.id(), %error, "an arm failed");
     }
@@ -228,7 +259,9 @@ impl Head {
         ];
         for (name, value) in said {
             if let Ok(value) = HeaderValue::from_str(&value) {
-                response.headers_mut().insert(HeaderName::from_static(name), value);
+                response
+                    .headers_mut()
+                    .insert(HeaderName::from_static(name), value);
             }
         }
         response
@@ -251,7 +284,12 @@ impl Head {
 const OBJECT: &str = "text_completion";
 
 /// The answer in one piece.
-async fn whole(mut answer: Answer, first: Piece, mut pieces: PieceStream, head: &Head) -> Result<Response, ApiError> {
+async fn whole(
+    mut answer: Answer,
+    first: Piece,
+    mut pieces: PieceStream,
+    head: &Head,
+) -> Result<Response, ApiError> {
     answer.add(&first);
     while let Some(piece) = pieces.next().await {
         match piece {
@@ -287,9 +325,20 @@ async fn whole(mut answer: Answer, first: Piece, mut pieces: PieceStream, head: 
 }
 
 /// The answer as it comes: one event a piece, each flushed by itself.
-fn streamed(answer: Answer, first: Piece, pieces: PieceStream, head: Head, include_usage: bool) -> Response {
+fn streamed(
+    answer: Answer,
+    first: Piece,
+    pieces: PieceStream,
+    head: Head,
+    include_usage: bool,
+) -> Response {
     let first: PieceStream = Box::pin(stream::once(std::future::ready(Ok(first))));
-    let state = Streaming { answer: Some(answer), pieces: Box::pin(first.chain(pieces)), head, include_usage };
+    let state = Streaming {
+        answer: Some(answer),
+        pieces: Box::pin(first.chain(pieces)),
+        head,
+        include_usage,
+    };
     let body = Body::from_stream(events(state));
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
@@ -317,14 +366,19 @@ fn events(state: Streaming) -> impl Stream<Item = Result<Bytes, BrokenOff>> {
             match state.pieces.next().await {
                 Some(Ok(piece)) => {
                     answer.add(&piece);
-                    let Some(event) = piece_event(&state.head, &piece) else { continue };
+                    let Some(event) = piece_event(&state.head, &piece) else {
+                        continue;
+                    };
                     state.answer = Some(answer);
                     return Some((Ok(event), (state, false)));
                 }
                 Some(Err(error)) => {
                     tracing::warn!(arm = answer.arm, %error, "an arm broke off its answer");
                     answer.interrupt();
-                    let error = ApiError { code: Some("stream_interrupted"), ..ApiError::from(&error) };
+                    let error = ApiError {
+                        code: Some("stream_interrupted"),
+                        ..ApiError::from(&error)
+                    };
                     let event = Bytes::from(format!("data: {}\n\n", error.body()));
                     return Some((Ok(event), (state, true)));
                 }
@@ -348,7 +402,12 @@ fn piece_event(head: &Head, piece: &Piece) -> Option<Bytes> {
         Piece::End { choice, ending } => ("", *choice, Some(ending.as_str())),
         Piece::Usage { .. } => return None,
     };
-    let choice = Choice { text, index, logprobs: (), finish_reason };
+    let choice = Choice {
+        text,
+        index,
+        logprobs: (),
+        finish_reason,
+    };
     Some(head.event(&[choice], None))
 }
 

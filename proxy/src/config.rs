@@ -17,7 +17,10 @@ use crate::auth::Keys;
 
 pub use check::ConfigError;
 pub(crate) use check::ROUTED;
-pub use file::{ConfigFile, ControlFile, EmbeddedFile, LogFile, PolicyFile, RewardFile, ServerFile};
+pub use file::{
+    ArmDefaultsFile, ArmFile, ConfigFile, ControlFile, EmbeddedFile, KeyFile, LogFile, PolicyFile,
+    RewardFile, ServerFile,
+};
 
 /// The whole configuration as a commented file, with every key at its default.
 pub const DEFAULT_TOML: &str = include_str!("../config/echo.toml");
@@ -60,10 +63,12 @@ impl Config {
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
         let text = match path {
             None => String::new(),
-            Some(path) => std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-                path: path.to_owned(),
-                source,
-            })?,
+            Some(path) => {
+                std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+                    path: path.to_owned(),
+                    source,
+                })?
+            }
         };
         let environment = |name: &str| std::env::var(name).ok();
         Self::parse(&text, &environment)
@@ -74,8 +79,12 @@ impl Config {
     /// # Errors
     ///
     /// [`ConfigError`] says what is wrong and where.
-    pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let file: ConfigFile = toml::from_str(text).map_err(|e| ConfigError::Syntax(e.to_string()))?;
+    pub fn parse(
+        text: &str,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let file: ConfigFile =
+            toml::from_str(text).map_err(|e| ConfigError::Syntax(e.to_string()))?;
         check::check(file, digest(text), environment)
     }
 
@@ -113,7 +122,10 @@ impl Config {
 
     /// The arms by name.
     pub fn arms_by_name(&self) -> BTreeMap<&str, &ArmSettings> {
-        self.arms.iter().map(|arm| (arm.name.as_str(), arm)).collect()
+        self.arms
+            .iter()
+            .map(|arm| (arm.name.as_str(), arm))
+            .collect()
     }
 
     /// Whether any arm is an embedded model.
@@ -146,14 +158,20 @@ mod tests {
         assert_eq!(written, ConfigFile::default());
         let keys = |value: &toml::Table| -> Vec<String> {
             let section = |(name, value): (&String, &toml::Value)| match value {
-                toml::Value::Table(table) => table.keys().map(|key| format!("{name}.{key}")).collect(),
+                toml::Value::Table(table) => {
+                    table.keys().map(|key| format!("{name}.{key}")).collect()
+                }
                 _ => vec![name.clone()],
             };
             value.iter().flat_map(section).collect()
         };
         let all = toml::Table::try_from(ConfigFile::default()).unwrap();
         let commented: toml::Table = toml::from_str(DEFAULT_TOML).unwrap();
-        assert_eq!(keys(&commented), keys(&all), "every key stands in the commented file");
+        assert_eq!(
+            keys(&commented),
+            keys(&all),
+            "every key stands in the commented file"
+        );
     }
 
     #[test]
@@ -169,14 +187,26 @@ mod tests {
             ("[control]\nshare = 1.0", "share"),
             ("[reward]\nscorer = \"liked@1\"", "liked@1"),
             ("[[arm]]\nname = \"a\"\nkind = \"vllm\"", "vllm"),
-            ("[[arm]]\nname = \"echo\"\nkind = \"embedded\"\nmodel = \"ngram\"", "echo"),
-            ("[[arm]]\nname = \"a@b\"\nkind = \"embedded\"\nmodel = \"ngram\"", "a@b"),
+            (
+                "[[arm]]\nname = \"echo\"\nkind = \"embedded\"\nmodel = \"ngram\"",
+                "echo",
+            ),
+            (
+                "[[arm]]\nname = \"a@b\"\nkind = \"embedded\"\nmodel = \"ngram\"",
+                "a@b",
+            ),
             ("[[arm]]\nname = \"a\"\nkind = \"openai\"", "url"),
-            ("[[arm]]\nname = \"a\"\nkind = \"openai\"\nurl = \"ftp://x\"", "ftp"),
+            (
+                "[[arm]]\nname = \"a\"\nkind = \"openai\"\nurl = \"ftp://x\"",
+                "ftp",
+            ),
             (&format!("{arm}{arm}"), "twice"),
             (&format!("{arm}key_env = \"NO_KEY\""), "NO_KEY"),
             (&format!("{arm}template = \"jinja\""), "jinja"),
-            ("[[key]]\nname = \"a\"\ntenant = \"t\"\nsha256 = \"12\"", "sha256"),
+            (
+                "[[key]]\nname = \"a\"\ntenant = \"t\"\nsha256 = \"12\"",
+                "sha256",
+            ),
         ];
         for (text, expected) in cases {
             let error = parse(text).expect_err(text).to_string();

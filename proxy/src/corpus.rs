@@ -39,7 +39,9 @@ pub enum CorpusError {
 impl std::fmt::Display for CorpusError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Unreadable(path, error) => write!(f, "cannot read the corpus {}: {error}", path.display()),
+            Self::Unreadable(path, error) => {
+                write!(f, "cannot read the corpus {}: {error}", path.display())
+            }
             Self::Empty(searched) => write!(
                 f,
                 "no source code to train the embedded models from in {searched:?}: \
@@ -58,7 +60,11 @@ impl Corpus {
     ///
     /// [`CorpusError`] when a named folder cannot be read, or nothing is found.
     pub fn find(folders: &[PathBuf]) -> Result<Self, CorpusError> {
-        let folders = if folders.is_empty() { registries() } else { folders.to_vec() };
+        let folders = if folders.is_empty() {
+            registries()
+        } else {
+            folders.to_vec()
+        };
         let mut corpus = Self::default();
         for folder in &folders {
             std::fs::read_dir(folder).map_err(|e| CorpusError::Unreadable(folder.clone(), e))?;
@@ -75,7 +81,10 @@ impl Corpus {
     /// All versions of one crate fall on the same side.
     pub fn split(self, every: u8) -> (Self, Self) {
         let held_out = |name: &String| digest_of(bare_name(name))[0].is_multiple_of(every);
-        let (held, kept) = self.projects.into_iter().partition(|(name, _)| held_out(name));
+        let (held, kept) = self
+            .projects
+            .into_iter()
+            .partition(|(name, _)| held_out(name));
         (Self { projects: kept }, Self { projects: held })
     }
 
@@ -97,7 +106,11 @@ impl Corpus {
         let most = limits.max_bytes as f64;
         let mut trainer = Trainer::new(limits);
         for file in self.files() {
-            let document = Document { path: &file.path, language: file.language, text: &file.text };
+            let document = Document {
+                path: &file.path,
+                language: file.language,
+                text: &file.text,
+            };
             if trainer.add(document) == Admission::Full {
                 break;
             }
@@ -113,17 +126,30 @@ impl Corpus {
         self.paths().into_iter().filter_map(|path| {
             let text = std::fs::read_to_string(path).ok()?;
             let name = path.to_string_lossy();
-            Some(SourceFile { language: Language::of_path(&name), path: name.into_owned(), text })
+            Some(SourceFile {
+                language: Language::of_path(&name),
+                path: name.into_owned(),
+                text,
+            })
         })
     }
 
     fn add(&mut self, folder: &Path) {
         let wanted = |entry: &DirEntry| !is_hidden(entry) && !entry.path().ends_with("target");
-        let walk = WalkDir::new(folder).sort_by_file_name().into_iter().filter_entry(wanted);
+        let walk = WalkDir::new(folder)
+            .sort_by_file_name()
+            .into_iter()
+            .filter_entry(wanted);
         for entry in walk.filter_map(Result::ok).filter(is_source) {
             let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-            let project = below.components().next().map(|c| c.as_os_str().to_string_lossy().into_owned());
-            self.projects.entry(project.unwrap_or_default()).or_default().push(entry.into_path());
+            let project = below
+                .components()
+                .next()
+                .map(|c| c.as_os_str().to_string_lossy().into_owned());
+            self.projects
+                .entry(project.unwrap_or_default())
+                .or_default()
+                .push(entry.into_path());
         }
     }
 
@@ -147,10 +173,17 @@ fn registries() -> Vec<PathBuf> {
     let Some(sources) = home.map(|home| home.join("registry").join("src")) else {
         return Vec::new();
     };
-    let registries = std::fs::read_dir(&sources).into_iter().flatten().filter_map(Result::ok);
+    let registries = std::fs::read_dir(&sources)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
     let mut folders: Vec<PathBuf> = registries.map(|entry| entry.path()).collect();
     folders.sort();
-    if folders.is_empty() { vec![sources] } else { folders }
+    if folders.is_empty() {
+        vec![sources]
+    } else {
+        folders
+    }
 }
 
 fn is_hidden(entry: &DirEntry) -> bool {
@@ -158,7 +191,9 @@ fn is_hidden(entry: &DirEntry) -> bool {
 }
 
 fn is_source(entry: &DirEntry) -> bool {
-    let small = entry.metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= FILE_BYTES);
+    let small = entry
+        .metadata()
+        .is_ok_and(|meta| meta.is_file() && meta.len() <= FILE_BYTES);
     small && Language::of_path(&entry.path().to_string_lossy()) != Language::Other
 }
 
@@ -181,7 +216,10 @@ mod tests {
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for project in 0..40 {
-            let source = folder.path().join(format!("p{project}-1.0.{project}")).join("src");
+            let source = folder
+                .path()
+                .join(format!("p{project}-1.0.{project}"))
+                .join("src");
             std::fs::create_dir_all(&source).unwrap();
             std::fs::write(source.join("lib.rs"), format!("fn f{project}() {{}}\n")).unwrap();
             std::fs::write(source.join("picture.png"), [0, 159, 1]).unwrap();

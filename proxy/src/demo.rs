@@ -82,7 +82,9 @@ pub async fn run(
     progress: &mut (dyn FnMut(f64) + Send),
     view: impl FnOnce() -> std::io::Result<Box<dyn View>>,
 ) -> Result<Summary, DemoError> {
-    let (kept, held) = Corpus::find(&settings.corpus).map_err(DemoError::Corpus)?.split(HELD_OUT_EVERY);
+    let (kept, held) = Corpus::find(&settings.corpus)
+        .map_err(DemoError::Corpus)?
+        .split(HELD_OUT_EVERY);
     let documents = documents(&held);
     let fleet = |prefix: &str, documents| {
         let settings = FleetSettings {
@@ -114,7 +116,12 @@ pub async fn run(
     .map_err(DemoError::Start)?;
 
     let board = Mutex::new(Board::new(settings.length));
-    let on = |event: EditorEvent| board.lock().unwrap_or_else(PoisonError::into_inner).event(event);
+    let on = |event: EditorEvent| {
+        board
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .event(event)
+    };
     let stop = CancellationToken::new();
     let mut view = view().map_err(DemoError::Screen)?;
     let watching = watch(&board, view.as_mut(), settings.length, &stop);
@@ -132,7 +139,12 @@ pub async fn run(
 }
 
 /// Shows the board until the time is over or the viewer has seen enough.
-async fn watch(board: &Mutex<Board>, view: &mut dyn View, length: Duration, stop: &CancellationToken) -> std::io::Result<()> {
+async fn watch(
+    board: &Mutex<Board>,
+    view: &mut dyn View,
+    length: Duration,
+    stop: &CancellationToken,
+) -> std::io::Result<()> {
     let mut ticks = tokio::time::interval(view.every());
     let outcome = loop {
         ticks.tick().await;
@@ -155,7 +167,10 @@ const UNIFORM: &str = "uniform-";
 fn cohort_and_pair(user: &str) -> (Cohort, &str) {
     match user.strip_prefix(UNIFORM) {
         Some(pair) => (Cohort::Control, pair),
-        None => (Cohort::Treatment, user.strip_prefix(LEARNED).unwrap_or(user)),
+        None => (
+            Cohort::Treatment,
+            user.strip_prefix(LEARNED).unwrap_or(user),
+        ),
     }
 }
 
@@ -174,17 +189,29 @@ fn documents(held: &Corpus) -> Vec<SourceDocument> {
     let mut by_language: BTreeMap<&'static str, Vec<SourceDocument>> = BTreeMap::new();
     for file in held.files().filter(|file| is_code(file.language)) {
         let of_language = by_language.entry(file.language.as_str()).or_default();
-        if (DOCUMENT_BYTES).contains(&file.text.len()) && of_language.len() < DOCUMENTS_PER_LANGUAGE {
+        if (DOCUMENT_BYTES).contains(&file.text.len()) && of_language.len() < DOCUMENTS_PER_LANGUAGE
+        {
             let language = file.language.as_str().to_owned();
-            of_language.push(SourceDocument { path: file.path, language, text: file.text });
+            of_language.push(SourceDocument {
+                path: file.path,
+                language,
+                text: file.text,
+            });
         }
     }
     by_language.retain(|_, documents| documents.len() >= DOCUMENTS_LEAST);
-    by_language.into_values().flatten().take(DOCUMENTS).collect()
+    by_language
+        .into_values()
+        .flatten()
+        .take(DOCUMENTS)
+        .collect()
 }
 
 const DOCUMENT_BYTES: std::ops::Range<usize> = 400..40_000;
 
 fn is_code(language: Language) -> bool {
-    !matches!(language, Language::Json | Language::Markdown | Language::Other)
+    !matches!(
+        language,
+        Language::Json | Language::Markdown | Language::Other
+    )
 }

@@ -12,8 +12,16 @@ use crate::corpus::Corpus;
 
 /// Loads the models that were trained from this corpus, or trains and keeps them. `progress` is told
 /// the share done while they train.
-pub fn load_or_train(corpus: &Corpus, bytes: usize, folder: &Path, progress: &mut dyn FnMut(f64)) -> TrainedModels {
-    let limits = TrainingLimits { max_bytes: bytes, ..TrainingLimits::default() };
+pub fn load_or_train(
+    corpus: &Corpus,
+    bytes: usize,
+    folder: &Path,
+    progress: &mut dyn FnMut(f64),
+) -> TrainedModels {
+    let limits = TrainingLimits {
+        max_bytes: bytes,
+        ..TrainingLimits::default()
+    };
     let fingerprint = corpus.fingerprint(&limits);
     let path = folder.join(format!("{fingerprint}.models"));
     match load(&path) {

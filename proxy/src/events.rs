@@ -49,14 +49,23 @@ pub async fn event(echo: &Echo, identity: &Identity, bytes: &[u8]) -> Result<Res
     };
     let digest = Sha256::digest(bytes);
     let digest = u64::from_be_bytes(digest.first_chunk().copied().unwrap_or_default());
-    let effect = echo.watch.event(identity.tenant(), &event, digest, echo.clock.now_ms());
+    let effect = echo
+        .watch
+        .event(identity.tenant(), &event, digest, echo.clock.now_ms());
     let (late, change) = match effect {
         EventEffect::Unknown => return Err(unknown()),
-        EventEffect::Duplicate => return Ok(Json(json!({"recorded": true, "duplicate": true})).into_response()),
+        EventEffect::Duplicate => {
+            return Ok(Json(json!({"recorded": true, "duplicate": true})).into_response());
+        }
         EventEffect::Late => (true, None),
         EventEffect::Taken(change) => (false, change),
     };
-    echo.metrics.events.get_or_create(&KindLabel { kind: kind.as_str() }).inc();
+    echo.metrics
+        .events
+        .get_or_create(&KindLabel {
+            kind: kind.as_str(),
+        })
+        .inc();
     let ticket = echo.log.append(Record::Event(EventRecord {
         decision: id.to_string(),
         choice: body.choice,
@@ -70,7 +79,11 @@ pub async fn event(echo: &Echo, identity: &Identity, bytes: &[u8]) -> Result<Res
         Ok(Ok(_)) => Ok(Json(json!({"recorded": true, "late": late})).into_response()),
         _ => Err(ApiError {
             retry_after_s: Some(1),
-            ..ApiError::client(StatusCode::SERVICE_UNAVAILABLE, "log_unavailable", "The event could not be put on record.")
+            ..ApiError::client(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "log_unavailable",
+                "The event could not be put on record.",
+            )
         }),
     }
 }
@@ -80,11 +93,19 @@ const LOG_WAIT: Duration = Duration::from_secs(2);
 
 fn decode(bytes: &[u8]) -> Result<(Body, DecisionId, EventKind), ApiError> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let body: Body = serde_path_to_error::deserialize(&mut json).map_err(|e| ApiError::wrong_field(&e))?;
-    let id = DecisionId::parse(&body.decision_id)
-        .ok_or_else(|| ApiError::invalid(Some("decision_id"), "`decision_id` is no id of a completion."))?;
+    let body: Body =
+        serde_path_to_error::deserialize(&mut json).map_err(|e| ApiError::wrong_field(&e))?;
+    let id = DecisionId::parse(&body.decision_id).ok_or_else(|| {
+        ApiError::invalid(
+            Some("decision_id"),
+            "`decision_id` is no id of a completion.",
+        )
+    })?;
     let kind = body.kind.parse().map_err(|_| {
-        ApiError::invalid(Some("type"), "`type` must be shown, accepted, partial, rejected or edited.")
+        ApiError::invalid(
+            Some("type"),
+            "`type` must be shown, accepted, partial, rejected or edited.",
+        )
     })?;
     Ok((body, id, kind))
 }
@@ -92,6 +113,10 @@ fn decode(bytes: &[u8]) -> Result<(Body, DecisionId, EventKind), ApiError> {
 fn unknown() -> ApiError {
     ApiError {
         param: Some("decision_id".to_owned()),
-        ..ApiError::client(StatusCode::NOT_FOUND, "decision_not_found", "No such completion is known.")
+        ..ApiError::client(
+            StatusCode::NOT_FOUND,
+            "decision_not_found",
+            "No such completion is known.",
+        )
     }
 }

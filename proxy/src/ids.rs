@@ -61,10 +61,18 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// Hexadecimal digits as bytes; `None` for anything else.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
-    bytes.collect::<Option<Vec<u8>>>().filter(|_| rest.is_empty())
+    let bytes = pairs
+        .iter()
+        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
+    bytes
+        .collect::<Option<Vec<u8>>>()
+        .filter(|_| rest.is_empty())
 }
 
 #[cfg(test)]

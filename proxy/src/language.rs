@@ -22,13 +22,19 @@ pub fn read_header(request: &mut CompletionRequest) {
 pub fn by_file(request: &mut CompletionRequest) {
     if request.language.is_none() {
         let known = request.file.as_deref().map(Language::of_path);
-        request.language = known.filter(|l| *l != Language::Other).map(|l| l.as_str().to_owned());
+        request.language = known
+            .filter(|l| *l != Language::Other)
+            .map(|l| l.as_str().to_owned());
     }
 }
 
 fn take_minuet_header(request: &mut CompletionRequest) {
-    let Some((first, rest)) = request.prefix.split_once('\n') else { return };
-    let Some((_, name)) = first.split_once("language: ") else { return };
+    let Some((first, rest)) = request.prefix.split_once('\n') else {
+        return;
+    };
+    let Some((_, name)) = first.split_once("language: ") else {
+        return;
+    };
     let name = name.trim_end_matches(COMMENT_ENDS).trim();
     if !is_comment(first) || name.is_empty() || name.contains(char::is_whitespace) {
         return;
@@ -43,10 +49,17 @@ fn take_minuet_header(request: &mut CompletionRequest) {
 }
 
 fn take_file_comment(request: &mut CompletionRequest) {
-    let Some((first, rest)) = request.prefix.strip_prefix('\n').and_then(|text| text.split_once('\n')) else {
+    let Some((first, rest)) = request
+        .prefix
+        .strip_prefix('\n')
+        .and_then(|text| text.split_once('\n'))
+    else {
         return;
     };
-    let name = first.trim_start_matches(COMMENT_STARTS).trim_end_matches(COMMENT_ENDS).trim();
+    let name = first
+        .trim_start_matches(COMMENT_STARTS)
+        .trim_end_matches(COMMENT_ENDS)
+        .trim();
     let one_word = !name.is_empty() && !name.contains(char::is_whitespace);
     if is_comment(first) && one_word && Language::of_path(name) != Language::Other {
         let (name, rest) = (name.to_owned(), rest.to_owned());
@@ -69,15 +82,33 @@ mod tests {
     #[test]
     fn reads_what_editors_write() {
         let cases = [
-            ("# language: python\n# indentation: use 4 spaces for a tab\nx = 1", Some("python"), None, "x = 1"),
+            (
+                "# language: python\n# indentation: use 4 spaces for a tab\nx = 1",
+                Some("python"),
+                None,
+                "x = 1",
+            ),
             ("// language: rust\nfn f", Some("rust"), None, "fn f"),
-            ("\n# calc.py\ndef f", Some("python"), Some("calc.py"), "def f"),
-            ("\n// src/main.rs\nfn f", Some("rust"), Some("src/main.rs"), "fn f"),
+            (
+                "\n# calc.py\ndef f",
+                Some("python"),
+                Some("calc.py"),
+                "def f",
+            ),
+            (
+                "\n// src/main.rs\nfn f",
+                Some("rust"),
+                Some("src/main.rs"),
+                "fn f",
+            ),
             ("\n# a comment\ndef f", None, None, "\n# a comment\ndef f"),
             ("x = 'language: c'\ny", None, None, "x = 'language: c'\ny"),
         ];
         for (prefix, language, file, code) in cases {
-            let mut request = CompletionRequest { prefix: prefix.to_owned(), ..CompletionRequest::default() };
+            let mut request = CompletionRequest {
+                prefix: prefix.to_owned(),
+                ..CompletionRequest::default()
+            };
             read_header(&mut request);
             assert_eq!(request.language.as_deref(), language, "{prefix:?}");
             assert_eq!(request.file.as_deref(), file, "{prefix:?}");

@@ -80,7 +80,17 @@ impl Learner {
     ///
     /// [`LearnerError`] when the log cannot be read. A snapshot that cannot be used is reported and
     /// passed over: the log holds everything that it held.
-    pub fn resume(data_dir: &Path, config: &Config, schema: &FeatureSchema, watch: &Watch, clock: Clock) -> Result<Resumed, LearnerError> {
+    ///
+    /// # Panics
+    ///
+    /// Never: the uniform policy's name is valid.
+    pub fn resume(
+        data_dir: &Path,
+        config: &Config,
+        schema: &FeatureSchema,
+        watch: &Watch,
+        clock: Clock,
+    ) -> Result<Resumed, LearnerError> {
         // What was learned by one scorer is worth nothing to another.
         let folder = data_dir.join("policy").join(config.scorer.as_str());
         let mut reader = LogReader::open(data_dir)?;
@@ -139,11 +149,31 @@ impl Resumed {
     /// [`LearnerError::Log`] when the log does not take the records.
     pub async fn spawn(self, echo: &Arc<Echo>) -> Result<Learner, LearnerError> {
         let fold = &self.fold;
-        let uniform = published(&self.control, "control", 0, self.seed, &fold.state_sha256(), "start", echo);
+        let uniform = published(
+            &self.control,
+            "control",
+            0,
+            self.seed,
+            &fold.state_sha256(),
+            "start",
+            echo,
+        );
         echo.log.append(uniform).durable().await?;
-        let first = published(&self.policy, "treatment", fold.through(), self.seed, &fold.state_sha256(), "start", echo);
+        let first = published(
+            &self.policy,
+            "treatment",
+            fold.through(),
+            self.seed,
+            &fold.state_sha256(),
+            "start",
+            echo,
+        );
         echo.log.append(first).durable().await?;
-        let following = Following { echo: Arc::clone(echo), learned: fold.rewards(), resumed: self };
+        let following = Following {
+            echo: Arc::clone(echo),
+            learned: fold.rewards(),
+            resumed: self,
+        };
         // The log is read by blocking calls, on a thread of its own.
         let runtime = tokio::runtime::Handle::current();
         let following = move || runtime.block_on(following.run());
@@ -163,7 +193,11 @@ impl Following {
     async fn run(mut self) {
         let learning = self.echo.live.load().config.learning.clone();
         let pace = self.echo.clock.pace();
-        let period = |seconds: f64| tokio::time::interval(Duration::from_secs_f64((seconds / pace).max(0.002)));
+        let period = |seconds: f64| {
+            tokio::time::interval(Duration::from_secs_f64(
+                (seconds / pace).max(PERIOD_LEAST_S),
+            ))
+        };
         let mut publish = period(learning.publish_ms as f64 / 1000.0);
         let mut snapshot = period(learning.snapshot_s as f64);
         for ticks in [&mut publish, &mut snapshot] {
@@ -176,18 +210,12 @@ impl Following {
                 _ = publish.tick() => self.learn_and_publish().await,
                 _ = snapshot.tick() => { self.keep_snapshot(); Ok(()) }
             };
-            self.report(outcome);
+            report(outcome);
         }
         self.wait_for_the_end().await;
         let outcome = self.learn_and_publish().await;
-        self.report(outcome);
+        report(outcome);
         self.keep_snapshot();
-    }
-
-    fn report(&self, outcome: Result<(), LearnerError>) {
-        if let Err(error) = outcome {
-            tracing::warn!(%error, "learning waits");
-        }
     }
 
     /// The server answers what is in flight before the log is complete.
@@ -209,13 +237,29 @@ impl Following {
         let version = self.resumed.policy.version() + 1;
         let policy = Arc::new(fold.policy(&spec, version)?);
         let echo = &self.echo;
-        let record = published(&policy, "treatment", fold.through(), self.resumed.seed, &fold.state_sha256(), reason, echo);
+        let record = published(
+            &policy,
+            "treatment",
+            fold.through(),
+            self.resumed.seed,
+            &fold.state_sha256(),
+            reason,
+            echo,
+        );
         echo.log.append(record).durable().await?;
         let control = Arc::clone(&self.resumed.control);
-        let policies = Policies { seed: self.resumed.seed, treatment: Arc::clone(&policy), control };
+        let policies = Policies {
+            seed: self.resumed.seed,
+            treatment: Arc::clone(&policy),
+            control,
+        };
         echo.policies.store(Arc::new(policies));
-        echo.metrics.policy_version.set(i64::try_from(version).unwrap_or(i64::MAX));
-        echo.metrics.rewards_learned.inc_by(fold.rewards() - self.learned);
+        echo.metrics
+            .policy_version
+            .set(i64::try_from(version).unwrap_or(i64::MAX));
+        echo.metrics
+            .rewards_learned
+            .inc_by(fold.rewards() - self.learned);
         if let Some(mean) = fold.mean_reward() {
             echo.metrics.reward_mean.set(mean);
         }
@@ -239,7 +283,13 @@ impl Following {
     }
 
     fn keep_snapshot(&self) {
-        let Resumed { fold, folder, spec, policy, .. } = &self.resumed;
+        let Resumed {
+            fold,
+            folder,
+            spec,
+            policy,
+            ..
+        } = &self.resumed;
         let snapshot = fold.snapshot(spec, policy.version());
         let name = format!("{:020}.{SNAPSHOT}", policy.version());
         if let Err(error) = write_whole(folder, &name, &snapshot.to_bytes()) {
@@ -252,7 +302,21 @@ impl Following {
     }
 }
 
-fn published(policy: &Policy, cohort: &str, through: u64, seed: u64, sha256: &str, reason: &str, echo: &Echo) -> Record {
+fn report(outcome: Result<(), LearnerError>) {
+    if let Err(error) = outcome {
+        tracing::warn!(%error, "learning waits");
+    }
+}
+
+fn published(
+    policy: &Policy,
+    cohort: &str,
+    through: u64,
+    seed: u64,
+    sha256: &str,
+    reason: &str,
+    echo: &Echo,
+) -> Record {
     Record::PolicyPublished(PolicyPublished {
         at_ms: echo.clock.now_ms(),
         version: policy.version(),
@@ -265,6 +329,9 @@ fn published(policy: &Policy, cohort: &str, through: u64, seed: u64, sha256: &st
     })
 }
 
+/// However fast the clock runs, real time passes between two publications.
+const PERIOD_LEAST_S: f64 = 0.1;
+
 /// Records read at a time.
 const READ_RECORDS: usize = 4096;
 
@@ -276,7 +343,10 @@ const SNAPSHOTS_KEPT: usize = 3;
 
 /// The snapshots in a folder, newest first.
 fn snapshots(folder: &Path) -> Vec<PathBuf> {
-    let files = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let files = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
     let mut paths: Vec<PathBuf> = files
         .map(|file| file.path())
         .filter(|path| path.extension().is_some_and(|ending| ending == SNAPSHOT))
@@ -292,11 +362,14 @@ fn newest_snapshot(folder: &Path, schema: &FeatureSchema, config: &Config) -> Op
         let resumed = read.and_then(|bytes| {
             let snapshot = Snapshot::from_bytes(&bytes).map_err(|e| e.to_string())?;
             snapshot.check_schema(schema).map_err(|e| e.to_string())?;
-            Fold::resume(snapshot, config.scorer, config.learning.pending).map_err(|e| e.to_string())
+            Fold::resume(snapshot, config.scorer, config.learning.pending)
+                .map_err(|e| e.to_string())
         });
         match resumed {
             Ok(fold) => return Some(fold),
-            Err(error) => tracing::warn!(path = %path.display(), error, "a snapshot is passed over"),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), error, "a snapshot is passed over")
+            }
         }
     }
     None

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::AtomicU64;
 
-use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -101,6 +101,10 @@ impl Metrics {
     }
 
     /// The text that Prometheus scrapes.
+    ///
+    /// # Panics
+    ///
+    /// Never: it is written to a string.
     pub fn text(&self) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("writing to a string cannot fail");
@@ -109,20 +113,68 @@ impl Metrics {
 
     fn register(&mut self) {
         let r = &mut self.registry;
-        r.register("requests", "Requests by the status of their answer", self.requests.clone());
-        r.register("decisions", "Decisions by the arm drawn", self.decisions.clone());
-        r.register("fallbacks", "Answers served by another arm than the one drawn", self.fallbacks.clone());
-        r.register("arm_failures", "Requests to an arm that failed", self.failures.clone());
-        r.register("first_byte_seconds", "Time to the first byte of an answer", self.first_byte_s.clone());
+        r.register(
+            "requests",
+            "Requests by the status of their answer",
+            self.requests.clone(),
+        );
+        r.register(
+            "decisions",
+            "Decisions by the arm drawn",
+            self.decisions.clone(),
+        );
+        r.register(
+            "fallbacks",
+            "Answers served by another arm than the one drawn",
+            self.fallbacks.clone(),
+        );
+        r.register(
+            "arm_failures",
+            "Requests to an arm that failed",
+            self.failures.clone(),
+        );
+        r.register(
+            "first_byte_seconds",
+            "Time to the first byte of an answer",
+            self.first_byte_s.clone(),
+        );
         r.register("endings", "Answers by their ending", self.endings.clone());
-        r.register("unlogged", "Answers sent before their decision was on disk", self.unlogged.clone());
-        r.register("fates", "Proposals by their settled fate", self.fates.clone());
+        r.register(
+            "unlogged",
+            "Answers sent before their decision was on disk",
+            self.unlogged.clone(),
+        );
+        r.register(
+            "fates",
+            "Proposals by their settled fate",
+            self.fates.clone(),
+        );
         r.register("events", "Events taken, by kind", self.events.clone());
-        r.register("in_flight", "Completions being served", self.in_flight.clone());
-        r.register("log_writable", "Whether the experience log takes records", self.log_writable.clone());
-        r.register("policy_version", "Version of the policy that decides", self.policy_version.clone());
-        r.register("rewards_learned", "Rewards learned, corrections included", self.rewards_learned.clone());
-        r.register("reward_mean", "Mean settled reward of the routed traffic", self.reward_mean.clone());
+        r.register(
+            "in_flight",
+            "Completions being served",
+            self.in_flight.clone(),
+        );
+        r.register(
+            "log_writable",
+            "Whether the experience log takes records",
+            self.log_writable.clone(),
+        );
+        r.register(
+            "policy_version",
+            "Version of the policy that decides",
+            self.policy_version.clone(),
+        );
+        r.register(
+            "rewards_learned",
+            "Rewards learned, corrections included",
+            self.rewards_learned.clone(),
+        );
+        r.register(
+            "reward_mean",
+            "Mean settled reward of the routed traffic",
+            self.reward_mean.clone(),
+        );
         r.register("reloads", "Configurations read again", self.reloads.clone());
     }
 }

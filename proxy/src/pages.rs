@@ -15,16 +15,34 @@ use crate::dialect::ApiError;
 use crate::state::Echo;
 
 /// `GET /v1/models`: the routed model first, then the arms by name.
-pub async fn models(State(echo): State<Arc<Echo>>, request: Request) -> Result<Json<Value>, ApiError> {
+///
+/// # Errors
+///
+/// 401 without a key where keys are asked for.
+pub async fn models(
+    State(echo): State<Arc<Echo>>,
+    request: Request,
+) -> Result<Json<Value>, ApiError> {
     check_key(&echo, &request)?;
     let live = echo.live.load();
     let arms = live.arms.iter().map(|arm| arm.settings().name.as_str());
-    let list: Vec<Value> = std::iter::once(ROUTED).chain(arms).map(|name| listed(&echo, name)).collect();
+    let list: Vec<Value> = std::iter::once(ROUTED)
+        .chain(arms)
+        .map(|name| listed(&echo, name))
+        .collect();
     Ok(Json(json!({"object": "list", "data": list})))
 }
 
 /// `GET /v1/models/{name}`: one of them.
-pub async fn model(State(echo): State<Arc<Echo>>, Path(name): Path<String>, request: Request) -> Result<Json<Value>, ApiError> {
+///
+/// # Errors
+///
+/// 404 for a model that is not there, 401 without a key where keys are asked for.
+pub async fn model(
+    State(echo): State<Arc<Echo>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Json<Value>, ApiError> {
     check_key(&echo, &request)?;
     let live = echo.live.load();
     if name != ROUTED && live.arms.named(&name).is_none() {

@@ -19,7 +19,10 @@ pub struct Projects {
 impl Projects {
     /// Shows texts to `cache`.
     pub fn new(cache: Arc<ProjectCache>) -> Self {
-        Self { cache: Some(cache), seen_ms: DashMap::new() }
+        Self {
+            cache: Some(cache),
+            seen_ms: DashMap::new(),
+        }
     }
 
     /// Shows texts to nobody.

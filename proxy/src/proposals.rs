@@ -51,7 +51,11 @@ impl Proposals {
                 joined.served.values().map(move |served| ProposalRecord {
                     decision,
                     served,
-                    evidence: joined.evidence.get(&served.choice).map(Vec::as_slice).unwrap_or_default(),
+                    evidence: joined
+                        .evidence
+                        .get(&served.choice)
+                        .map(Vec::as_slice)
+                        .unwrap_or_default(),
                 })
             };
             joined.decision.iter().flat_map(with)
@@ -70,7 +74,11 @@ impl Proposals {
             }
             Record::Evidence(evidence) => {
                 let joined = self.0.entry(evidence.decision.clone()).or_default();
-                joined.evidence.entry(evidence.choice).or_default().push(evidence);
+                joined
+                    .evidence
+                    .entry(evidence.choice)
+                    .or_default()
+                    .push(evidence);
             }
             _ => {}
         }
@@ -82,10 +90,11 @@ impl ProposalRecord<'_> {
     pub fn outcome(&self) -> Outcome {
         let complete = self.served.ending == "stop" || self.served.ending == "length";
         let last = self.evidence.last().filter(|_| complete);
-        last.and_then(|evidence| outcome(evidence).ok()).unwrap_or_else(|| {
-            let chars = u32::try_from(self.served.text.chars().count()).unwrap_or(u32::MAX);
-            Outcome::censored(chars, false)
-        })
+        last.and_then(|evidence| outcome(evidence).ok())
+            .unwrap_or_else(|| {
+                let chars = u32::try_from(self.served.text.chars().count()).unwrap_or(u32::MAX);
+                Outcome::censored(chars, false)
+            })
     }
 
     /// Its fate.

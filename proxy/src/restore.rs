@@ -19,7 +19,11 @@ pub struct Restoring<'a> {
 impl<'a> Restoring<'a> {
     /// Opens in `watch` what was answered at `young_ms` or later.
     pub fn new(watch: &'a Watch, young_ms: i64) -> Self {
-        Self { watch, young_ms, decisions: BTreeMap::new() }
+        Self {
+            watch,
+            young_ms,
+            decisions: BTreeMap::new(),
+        }
     }
 
     /// Reads one entry. A proposal whose outcome has settled is closed again.
@@ -40,16 +44,34 @@ impl<'a> Restoring<'a> {
 
     fn served(&self, served: &Served) {
         let complete = served.ending == "stop" || served.ending == "length";
-        let (Some(decision), Some(id)) = (self.decisions.get(&served.decision), DecisionId::parse(&served.decision)) else {
+        let (Some(decision), Some(id)) = (
+            self.decisions.get(&served.decision),
+            DecisionId::parse(&served.decision),
+        ) else {
             return;
         };
         if !complete || served.text.trim().is_empty() {
             return;
         }
-        let (Some(prefix), Some(suffix)) = (&decision.prefix, &decision.suffix) else { return };
-        let window = Window { file: decision.file.as_deref(), prefix, suffix };
-        let user = UserKey { tenant: decision.tenant.clone(), user: decision.user.clone() };
-        let proposal = Proposal::new(id.as_u128(), served.choice, &served.text, &window, served.at_ms);
+        let (Some(prefix), Some(suffix)) = (&decision.prefix, &decision.suffix) else {
+            return;
+        };
+        let window = Window {
+            file: decision.file.as_deref(),
+            prefix,
+            suffix,
+        };
+        let user = UserKey {
+            tenant: decision.tenant.clone(),
+            user: decision.user.clone(),
+        };
+        let proposal = Proposal::new(
+            id.as_u128(),
+            served.choice,
+            &served.text,
+            &window,
+            served.at_ms,
+        );
         // What has to make room was open in the last server's memory too, and is on record.
         drop(self.watch.proposed(&user, proposal));
     }

@@ -83,7 +83,10 @@ impl Route {
     pub fn others(&self) -> Vec<Arc<Arm>> {
         let mut order: Vec<usize> = (0..self.arms.len()).filter(|i| *i != self.chosen).collect();
         order.sort_by(|a, b| self.probabilities[*b].total_cmp(&self.probabilities[*a]));
-        order.into_iter().map(|i| Arc::clone(&self.arms[i])).collect()
+        order
+            .into_iter()
+            .map(|i| Arc::clone(&self.arms[i]))
+            .collect()
     }
 }
 
@@ -96,7 +99,11 @@ pub fn facts(echo: &Echo, request: &CompletionRequest, client: &str, recent: Rec
         trigger: Trigger::Automatic,
         prefix_chars: chars(&request.prefix),
         suffix_chars: chars(&request.suffix),
-        position: Position::at(&request.prefix, &request.suffix, request.language.as_deref()),
+        position: Position::at(
+            &request.prefix,
+            &request.suffix,
+            request.language.as_deref(),
+        ),
         hour: echo.clock.hour(),
         user_acceptance: recent.user,
         file_acceptance: recent.file,
@@ -119,7 +126,10 @@ pub fn choose(
     let policies = echo.policies.load();
     let policy = policies.of(cohort);
     if model != crate::config::ROUTED {
-        let arm = live.arms.named(model).ok_or_else(|| ApiError::unknown_model(model))?;
+        let arm = live
+            .arms
+            .named(model)
+            .ok_or_else(|| ApiError::unknown_model(model))?;
         return Ok(Route {
             arms: vec![Arc::clone(arm)],
             probabilities: vec![1.0],
@@ -134,7 +144,10 @@ pub fn choose(
         return Err(ApiError::unavailable(1));
     }
     let names: Vec<&str> = arms.iter().map(|arm| arm.id()).collect();
-    let key = DrawKey { seed: policies.seed, decision: id.as_u128() };
+    let key = DrawKey {
+        seed: policies.seed,
+        decision: id.as_u128(),
+    };
     let choice = policy.decide(features, &names, key).map_err(|error| {
         tracing::error!(%error, "the policy cannot decide");
         ApiError::internal()
@@ -165,16 +178,28 @@ mod tests {
 
     #[test]
     fn the_control_cohort_is_stable_and_of_the_right_size() {
-        let control = ControlFile { share: 0.3, ..ControlFile::default() };
+        let control = ControlFile {
+            share: 0.3,
+            ..ControlFile::default()
+        };
         let cohort = |n: u32, control: &ControlFile| {
-            let user = UserKey { tenant: "t".to_owned(), user: n.to_string() };
+            let user = UserKey {
+                tenant: "t".to_owned(),
+                user: n.to_string(),
+            };
             Cohort::of(&user, control)
         };
-        let count = (0..2_000).filter(|n| cohort(*n, &control) == Cohort::Control).count();
+        let count = (0..2_000)
+            .filter(|n| cohort(*n, &control) == Cohort::Control)
+            .count();
         // Binomial(2000, 0.3): outside of 600 +- 82 with a probability below 1e-4.
         assert!((518..=682).contains(&count), "{count}");
         assert!((0..100).all(|n| cohort(n, &control) == cohort(n, &control)));
-        let none = ControlFile { share: 0.0, pinned: vec!["7".to_owned()], ..control };
+        let none = ControlFile {
+            share: 0.0,
+            pinned: vec!["7".to_owned()],
+            ..control
+        };
         assert!((0..100).all(|n| (cohort(n, &none) == Cohort::Control) == (n == 7)));
     }
 }

@@ -48,7 +48,10 @@ pub struct Settings {
 #[expect(missing_docs, reason = "each variant holds its cause")]
 pub enum StartError {
     Config(ConfigError),
-    Bind { address: SocketAddr, source: std::io::Error },
+    Bind {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
     Log(LogError),
     Corpus(CorpusError),
     Learner(LearnerError),
@@ -87,23 +90,34 @@ impl Server {
     /// # Errors
     ///
     /// [`StartError`] names what is in the way.
-    pub async fn start(settings: Settings, progress: &mut (dyn FnMut(f64) + Send)) -> Result<Self, StartError> {
+    pub async fn start(
+        settings: Settings,
+        progress: &mut (dyn FnMut(f64) + Send),
+    ) -> Result<Self, StartError> {
         let config = settings.config;
-        config.check_listen(settings.listen).map_err(StartError::Config)?;
+        config
+            .check_listen(settings.listen)
+            .map_err(StartError::Config)?;
         let bound = TcpListener::bind(settings.listen).await;
-        let bind = |source| StartError::Bind { address: settings.listen, source };
+        let bind = |source| StartError::Bind {
+            address: settings.listen,
+            source,
+        };
         let listener = bound.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let (log, recovery) = Log::open(&settings.data_dir, config.log_options()).map_err(StartError::Log)?;
+        let (log, recovery) =
+            Log::open(&settings.data_dir, config.log_options()).map_err(StartError::Log)?;
         report(&recovery);
         let (embedded, projects) = embedded_models(&config, settings.corpus, progress)?;
         let clients = Clients::new();
-        let arms = Arms::make(&config, &embedded, &clients, &Arms::default()).map_err(StartError::Config)?;
+        let arms = Arms::make(&config, &embedded, &clients, &Arms::default())
+            .map_err(StartError::Config)?;
 
         let clock = Clock::new(settings.pace);
         let schema = FeatureSchema::default();
         let watch = Watch::new(config.tracker_limits(), config.reward.users);
-        let start = Learner::resume(&settings.data_dir, &config, &schema, &watch, clock).map_err(StartError::Learner)?;
+        let start = Learner::resume(&settings.data_dir, &config, &schema, &watch, clock)
+            .map_err(StartError::Learner)?;
         let limits = config.server.clone();
         let echo = Arc::new(Echo {
             started_ms: clock.now_ms(),
@@ -123,7 +137,12 @@ impl Server {
         let learner = start.spawn(&echo).await.map_err(StartError::Learner)?;
         let settling = tokio::spawn(settle(Arc::clone(&echo)));
         let router = app::router(Arc::clone(&echo));
-        let serving = tokio::spawn(server::serve(listener, router, limits, echo.stopping.clone().cancelled_owned()));
+        let serving = tokio::spawn(server::serve(
+            listener,
+            router,
+            limits,
+            echo.stopping.clone().cancelled_owned(),
+        ));
         Ok(Self {
             echo,
             address,
@@ -172,12 +191,19 @@ impl Server {
             }
             Err(error) => ("refused", Err(error)),
         };
-        echo.metrics.reloads.get_or_create(&KindLabel { kind: outcome }).inc();
+        echo.metrics
+            .reloads
+            .get_or_create(&KindLabel { kind: outcome })
+            .inc();
         echo.record(Record::ConfigurationChanged(ConfigurationChanged {
             at_ms: echo.clock.now_ms(),
             sha256: echo.live.load().config.sha256.clone(),
             accepted: result.is_ok(),
-            message: result.as_ref().err().map(ToString::to_string).unwrap_or_default(),
+            message: result
+                .as_ref()
+                .err()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
         }));
         result
     }
@@ -185,7 +211,13 @@ impl Server {
     /// Stops: no new connection, requests in flight finish, open proposals settle, the learner reads
     /// the log to its end and keeps a snapshot, the log is closed.
     pub async fn stop(self) {
-        let Self { echo, serving, settling, learner, .. } = self;
+        let Self {
+            echo,
+            serving,
+            settling,
+            learner,
+            ..
+        } = self;
         echo.stopping.cancel();
         if serving.await.is_err() {
             tracing::error!("the server's task panicked");

@@ -25,7 +25,12 @@ use crate::config::ServerFile;
 ///
 /// Connections beyond [`ServerFile::connections`] wait in the kernel's queue. A connection that fails
 /// harms no other, and a failure to accept is waited out.
-pub async fn serve(listener: TcpListener, router: Router, limits: ServerFile, shutdown: impl Future<Output = ()>) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ServerFile,
+    shutdown: impl Future<Output = ()>,
+) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let closing = CancellationToken::new();
     let mut connections = JoinSet::new();
@@ -42,7 +47,13 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServerFile, sh
         };
         match accepted {
             Ok((stream, peer)) => {
-                let serving = connection(stream, Peer(peer.ip()), router.clone(), limits.clone(), closing.clone());
+                let serving = connection(
+                    stream,
+                    Peer(peer.ip()),
+                    router.clone(),
+                    limits.clone(),
+                    closing.clone(),
+                );
                 connections.spawn(async move {
                     serving.await;
                     drop(place);
@@ -58,8 +69,14 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServerFile, sh
     drop(listener);
     closing.cancel();
     let drained = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(Duration::from_millis(limits.drain_ms), drained).await.is_err() {
-        tracing::warn!(open = connections.len(), "the time to drain is over: closing what is left");
+    if tokio::time::timeout(Duration::from_millis(limits.drain_ms), drained)
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            open = connections.len(),
+            "the time to drain is over: closing what is left"
+        );
     }
     connections.shutdown().await;
 }
@@ -67,7 +84,13 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServerFile, sh
 /// After a failure to accept, as when no file descriptor is left, it is tried again this much later.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-async fn connection(stream: TcpStream, peer: Peer, router: Router, limits: ServerFile, closing: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    peer: Peer,
+    router: Router,
+    limits: ServerFile,
+    closing: CancellationToken,
+) {
     // Without this, the second packet of a streamed answer waits 40 ms for the client's acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection closed at once");

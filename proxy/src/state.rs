@@ -75,7 +75,9 @@ impl Echo {
         for change in changes {
             let outcome = change.outcome;
             if outcome.settled {
-                let label = KindLabel { kind: outcome.fate.as_str() };
+                let label = KindLabel {
+                    kind: outcome.fate.as_str(),
+                };
                 self.metrics.fates.get_or_create(&label).inc();
             }
             self.record(Record::Evidence(Evidence {

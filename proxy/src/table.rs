@@ -7,7 +7,11 @@ pub fn table(header: Vec<&str>, rows: impl IntoIterator<Item = Vec<String>>) -> 
     let mut table = Table::new();
     let cells = |texts: Vec<String>| {
         texts.into_iter().enumerate().map(|(column, text)| {
-            let alignment = if column == 0 { CellAlignment::Left } else { CellAlignment::Right };
+            let alignment = if column == 0 {
+                CellAlignment::Left
+            } else {
+                CellAlignment::Right
+            };
             Cell::new(text).set_alignment(alignment)
         })
     };

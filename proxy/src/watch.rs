@@ -63,14 +63,28 @@ impl Watch {
     }
 
     /// Reads a request for what it shows of the user's open proposals.
-    pub fn request(&self, user: &UserKey, window: &Window<'_>, at_ms: i64) -> (Vec<Change>, Recent) {
+    pub fn request(
+        &self,
+        user: &UserKey,
+        window: &Window<'_>,
+        at_ms: i64,
+    ) -> (Vec<Change>, Recent) {
         let Some(mut tracker) = self.users.get_mut(user) else {
-            return (Vec::new(), Recent { user: 0.5, file: 0.5 });
+            return (
+                Vec::new(),
+                Recent {
+                    user: 0.5,
+                    file: 0.5,
+                },
+            );
         };
         let mut changes = tracker.expire(at_ms);
         changes.extend(tracker.request(window, at_ms));
         let recent = tracker.recent();
-        let recent = Recent { user: recent.user(), file: recent.file(window.file) };
+        let recent = Recent {
+            user: recent.user(),
+            file: recent.file(window.file),
+        };
         (changes, recent)
     }
 
@@ -124,7 +138,8 @@ impl Watch {
             changes.extend(tracker.expire(now_ms));
         }
         let forget_before = now_ms - self.limits.longest_ms * DECISION_LIVES;
-        self.decisions.retain(|_, known| known.at_ms >= forget_before);
+        self.decisions
+            .retain(|_, known| known.at_ms >= forget_before);
         changes
     }
 
@@ -139,7 +154,10 @@ impl Watch {
 
     /// Closes a proposal without news, since its outcome is on record.
     pub fn forget(&self, decision: u128, choice: u32) {
-        let user = self.decisions.get(&decision).map(|known| known.user.clone());
+        let user = self
+            .decisions
+            .get(&decision)
+            .map(|known| known.user.clone());
         if let Some(mut tracker) = user.and_then(|user| self.users.get_mut(&user)) {
             tracker.forget(decision, choice);
         }
@@ -175,21 +193,37 @@ mod tests {
     use super::*;
     use echo_reward::{EventKind, Fate};
 
-    const ASKED: Window<'static> = Window { file: None, prefix: "x = ", suffix: "" };
+    const ASKED: Window<'static> = Window {
+        file: None,
+        prefix: "x = ",
+        suffix: "",
+    };
 
     fn user(name: &str) -> UserKey {
-        UserKey { tenant: "t".to_owned(), user: name.to_owned() }
+        UserKey {
+            tenant: "t".to_owned(),
+            user: name.to_owned(),
+        }
     }
 
     fn accepted(decision: u128) -> Event<'static> {
-        Event { decision, choice: 0, kind: EventKind::Accepted, accepted_chars: None, text: None }
+        Event {
+            decision,
+            choice: 0,
+            kind: EventKind::Accepted,
+            accepted_chars: None,
+            text: None,
+        }
     }
 
     #[test]
     fn one_user_shows_nothing_of_another() {
         let watch = Watch::new(TrackerLimits::default(), 10);
         watch.proposed(&user("a"), Proposal::new(1, 0, "f(1)", &ASKED, 0));
-        let later = Window { prefix: "x = f(1)", ..ASKED };
+        let later = Window {
+            prefix: "x = f(1)",
+            ..ASKED
+        };
         assert_eq!(watch.request(&user("b"), &later, 2_000).0, []);
         let (changes, _) = watch.request(&user("a"), &later, 2_000);
         assert_eq!(changes[0].outcome.fate, Fate::Accepted);
@@ -200,13 +234,25 @@ mod tests {
         let watch = Watch::new(TrackerLimits::default(), 10);
         watch.proposed(&user("a"), Proposal::new(1, 0, "f(1)", &ASKED, 0));
         assert_eq!(watch.event("t", &accepted(2), 7, 10), EventEffect::Unknown);
-        assert_eq!(watch.event("other", &accepted(1), 7, 10), EventEffect::Unknown);
-        assert!(matches!(watch.event("t", &accepted(1), 7, 10), EventEffect::Taken(Some(_))));
-        assert_eq!(watch.event("t", &accepted(1), 7, 10), EventEffect::Duplicate);
+        assert_eq!(
+            watch.event("other", &accepted(1), 7, 10),
+            EventEffect::Unknown
+        );
+        assert!(matches!(
+            watch.event("t", &accepted(1), 7, 10),
+            EventEffect::Taken(Some(_))
+        ));
+        assert_eq!(
+            watch.event("t", &accepted(1), 7, 10),
+            EventEffect::Duplicate
+        );
         assert_eq!(watch.expire(20_000).len(), 1);
         assert_eq!(watch.event("t", &accepted(1), 8, 20_000), EventEffect::Late);
         watch.expire(10_000_000);
-        assert_eq!(watch.event("t", &accepted(1), 9, 10_000_000), EventEffect::Unknown);
+        assert_eq!(
+            watch.event("t", &accepted(1), 9, 10_000_000),
+            EventEffect::Unknown
+        );
     }
 
     #[test]
@@ -215,7 +261,9 @@ mod tests {
         let mut told = 0;
         for id in 0..5 {
             let name = id.to_string();
-            told += watch.proposed(&user(&name), Proposal::new(id, 0, "f(1)", &ASKED, 0)).len();
+            told += watch
+                .proposed(&user(&name), Proposal::new(id, 0, "f(1)", &ASKED, 0))
+                .len();
         }
         assert_eq!((watch.open(), told), (2, 3));
     }

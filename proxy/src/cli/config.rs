@@ -12,9 +12,8 @@ pub(super) struct Arguments {
     file: PathBuf,
 }
 
-pub(super) fn print() -> Outcome {
+pub(super) fn print() {
     print!("{DEFAULT_TOML}");
-    Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn check(arguments: &Arguments) -> Outcome {
@@ -24,6 +23,10 @@ pub(super) fn check(arguments: &Arguments) -> Outcome {
         1 => "1 arm".to_owned(),
         many => format!("{many} arms"),
     };
-    println!("{}: fine ({arms}, policy {})", arguments.file.display(), config.policy);
+    println!(
+        "{}: fine ({arms}, policy {})",
+        arguments.file.display(),
+        config.policy
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -47,7 +47,11 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     if !(arguments.pace.is_finite() && arguments.pace >= 1.0) {
         return Err("--pace must be at least 1".into());
     }
-    let new_folder = || default_data_dir().join("demo").join(Clock::new(1.0).now_ms().to_string());
+    let new_folder = || {
+        default_data_dir()
+            .join("demo")
+            .join(Clock::new(1.0).now_ms().to_string())
+    };
     let settings = DemoSettings {
         config: Config::load(arguments.config.as_deref())?,
         corpus: arguments.corpus,
@@ -57,7 +61,10 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         seed: arguments.seed,
         pace: arguments.pace,
     };
-    let (json, plain) = (arguments.json, arguments.plain || !std::io::stdout().is_terminal());
+    let (json, plain) = (
+        arguments.json,
+        arguments.plain || !std::io::stdout().is_terminal(),
+    );
     let bar = training_bar();
     let view = || -> std::io::Result<Box<dyn View>> {
         bar.finish_and_clear();
@@ -67,7 +74,9 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
             _ => Box::new(Screen::open()?),
         })
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let summary = runtime.block_on(demo::run(settings, &mut |share| show(&bar, share), view))?;
     if json {
         println!("{}", summary.json());

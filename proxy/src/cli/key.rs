@@ -25,9 +25,15 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     getrandom::fill(&mut bytes)?;
     let key = format!("echo-{}", hex(&bytes));
     let digest = hex(&Sha256::digest(key.as_bytes()));
-    let (name, tenant) = (&arguments.name, arguments.tenant.as_ref().unwrap_or(&arguments.name));
+    let (name, tenant) = (
+        &arguments.name,
+        arguments.tenant.as_ref().unwrap_or(&arguments.name),
+    );
     if arguments.json {
-        println!("{}", json!({"key": key, "name": name, "tenant": tenant, "sha256": digest}));
+        println!(
+            "{}",
+            json!({"key": key, "name": name, "tenant": tenant, "sha256": digest})
+        );
     } else {
         println!("# The key, shown once: {key}");
         println!("[[key]]\nname = {name:?}\ntenant = {tenant:?}\nsha256 = \"{digest}\"");

@@ -7,9 +7,9 @@ use echo_reward::Fate;
 use serde_json::{Value, json};
 
 use super::Outcome;
-use crate::table::table;
 use crate::proposals::{ProposalRecord, Proposals};
 use crate::serve::default_data_dir;
+use crate::table::table;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -2,7 +2,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use echo_sim::{Estimate, Evaluation, EvaluationSettings, Level, Target, Verification, VerifySettings, evaluate, verify};
+use echo_sim::{
+    Estimate, Evaluation, EvaluationSettings, Level, Target, Verification, VerifySettings,
+    evaluate, verify,
+};
 
 use super::Outcome;
 use crate::serve::default_data_dir;
@@ -47,10 +50,17 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let path = arguments.log.clone().or_else(|| arguments.data_dir.clone());
     let path = path.unwrap_or_else(default_data_dir);
     if arguments.verify {
-        let settings = VerifySettings { scorer: arguments.scorer, ..VerifySettings::default() };
+        let settings = VerifySettings {
+            scorer: arguments.scorer,
+            ..VerifySettings::default()
+        };
         let verification = verify(&path, &settings)?;
         print_verification(&verification, arguments.json)?;
-        return Ok(if verification.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        return Ok(if verification.holds() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
     }
     let mut settings = EvaluationSettings::new(arguments.policy.clone());
     settings.baseline.clone_from(&arguments.baseline);
@@ -73,23 +83,53 @@ fn print_evaluation(evaluation: &Evaluation) {
         println!("baseline {baseline}");
     }
     println!("scorer   {}", evaluation.scorer);
-    println!("rows     {} of {} decisions, {} users", evaluation.rows.rows, evaluation.rows.decisions, evaluation.users);
+    println!(
+        "rows     {} of {} decisions, {} users",
+        evaluation.rows.rows, evaluation.rows.decisions, evaluation.users
+    );
     for (reason, count) in &evaluation.rows.excluded {
         println!("         {count} left out: {reason}");
     }
-    let header = vec!["estimator", "value", "interval", "by user", "effective rows", "largest weight"];
-    let all = std::iter::once(&evaluation.logged).chain(&evaluation.estimates).chain(&evaluation.difference);
+    let header = vec![
+        "estimator",
+        "value",
+        "interval",
+        "by user",
+        "effective rows",
+        "largest weight",
+    ];
+    let all = std::iter::once(&evaluation.logged)
+        .chain(&evaluation.estimates)
+        .chain(&evaluation.difference);
     println!("\n{}\n", table(header, all.map(estimate_row)));
     let weights = &evaluation.weights;
-    println!("coverage of support {:.1} %, mean weight {:.3}", 100.0 * weights.coverage, weights.mean);
+    println!(
+        "coverage of support {:.1} %, mean weight {:.3}",
+        100.0 * weights.coverage,
+        weights.mean
+    );
     for note in &evaluation.notes {
         println!("{note}");
     }
-    let header = vec!["arm", "rows", "logged share", "policy's share", "mean reward"];
+    let header = vec![
+        "arm",
+        "rows",
+        "logged share",
+        "policy's share",
+        "mean reward",
+    ];
     let rows = evaluation.arms.iter().map(|arm| {
-        let reward = arm.mean_reward.map_or("-".to_owned(), |reward| format!("{reward:.4}"));
+        let reward = arm
+            .mean_reward
+            .map_or("-".to_owned(), |reward| format!("{reward:.4}"));
         let share = |share: f64| format!("{:.1} %", 100.0 * share);
-        vec![arm.arm.clone(), arm.rows.to_string(), share(arm.logged_share), share(arm.target_share), reward]
+        vec![
+            arm.arm.clone(),
+            arm.rows.to_string(),
+            share(arm.logged_share),
+            share(arm.target_share),
+            reward,
+        ]
     });
     println!("\n{}", table(header, rows));
 }
@@ -100,7 +140,9 @@ fn estimate_row(estimate: &Estimate) -> Vec<String> {
         estimate.estimator.to_owned(),
         format!("{:.4}", estimate.value),
         interval(estimate.interval.lo, estimate.interval.hi),
-        estimate.by_user.map_or("-".to_owned(), |by| interval(by.interval.lo, by.interval.hi)),
+        estimate.by_user.map_or("-".to_owned(), |by| {
+            interval(by.interval.lo, by.interval.hi)
+        }),
         format!("{:.0}", estimate.effective_sample_size),
         format!("{:.2}", estimate.largest_weight),
     ]
@@ -112,10 +154,19 @@ fn print_verification(found: &Verification, json: bool) -> Result<(), serde_json
         return Ok(());
     }
     println!("entries      {}", found.entries);
-    println!("decisions    {} of {} checked are identical, bit for bit", found.identical, found.checked);
-    println!("publications {} of {} are identical", found.publications_identical, found.publications);
+    println!(
+        "decisions    {} of {} checked are identical, bit for bit",
+        found.identical, found.checked
+    );
+    println!(
+        "publications {} of {} are identical",
+        found.publications_identical, found.publications
+    );
     if let Some(mismatch) = &found.first_mismatch {
-        println!("first difference at record {}: {}", mismatch.seq, mismatch.reason);
+        println!(
+            "first difference at record {}: {}",
+            mismatch.seq, mismatch.reason
+        );
     }
     Ok(())
 }

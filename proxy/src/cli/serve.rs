@@ -36,7 +36,11 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let mut config = Config::load(arguments.config.as_deref())?;
     if !arguments.corpus.is_empty() {
-        config.embedded.corpus = arguments.corpus.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        config.embedded.corpus = arguments
+            .corpus
+            .iter()
+            .map(|path| path.to_string_lossy().into_owned())
+            .collect();
     }
     if let Some(seed) = arguments.seed {
         config.learning.seed = seed;
@@ -49,7 +53,9 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         pace: arguments.pace,
         config,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(serve(settings))
 }
 
@@ -93,28 +99,44 @@ async fn start(settings: Settings) -> Result<Server, crate::serve::StartError> {
 
 /// The progress bar for training the embedded models; it shows itself with the first share.
 pub(super) fn training_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("training the embedded models {wide_bar} {percent:>3} % {eta:>4}")
-        .expect("the template is valid");
+    let style = ProgressStyle::with_template(
+        "training the embedded models {wide_bar} {percent:>3} % {eta:>4}",
+    )
+    .expect("the template is valid");
     ProgressBar::new(1000).with_style(style)
 }
 
 /// Shows a share in [0, 1] of a piece of work.
 pub(super) fn show(bar: &ProgressBar, share: f64) {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share is in [0, 1]")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share is in [0, 1]"
+    )]
     bar.set_position((share.clamp(0.0, 1.0) * 1000.0) as u64);
 }
 
 fn announce(server: &Server, data_dir: &std::path::Path) {
     let address = server.address();
     let live = server.echo().live.load();
-    let arms: Vec<&str> = live.arms.iter().map(|arm| arm.settings().name.as_str()).collect();
+    let arms: Vec<&str> = live
+        .arms
+        .iter()
+        .map(|arm| arm.settings().name.as_str())
+        .collect();
     println!("echo-proxy listens on http://{address}");
     println!("  arms      {}", arms.join(", "));
     println!("  policy    {}", live.config.policy);
     println!("  log       {}", data_dir.display());
     println!("Point an editor at it:");
     println!("  Continue  provider: openai, apiBase: http://{address}/v1, model: echo");
-    println!("  minuet    openai_fim_compatible, end_point = http://{address}/v1/completions, model = echo");
-    println!("  curl      curl http://{address}/v1/completions -H 'Content-Type: application/json' \\");
-    println!("              -d '{{\"model\":\"echo\",\"prompt\":\"fn main() {{\\n    let x = \",\"suffix\":\"\\n}}\\n\"}}'");
+    println!(
+        "  minuet    openai_fim_compatible, end_point = http://{address}/v1/completions, model = echo"
+    );
+    println!(
+        "  curl      curl http://{address}/v1/completions -H 'Content-Type: application/json' \\"
+    );
+    println!(
+        "              -d '{{\"model\":\"echo\",\"prompt\":\"fn main() {{\\n    let x = \",\"suffix\":\"\\n}}\\n\"}}'"
+    );
 }

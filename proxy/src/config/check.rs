@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use echo_policy::PolicySpec;
 
-use super::file::{ArmDefaultsFile, ArmFile, ConfigFile, KeyFile};
 use super::Config;
+use super::file::{ArmDefaultsFile, ArmFile, ConfigFile, KeyFile};
 use crate::arm::{ArmError, ArmKind, ArmSettings, BreakerSettings, Secret};
 use crate::auth::{Key, Keys};
 use crate::fim::FimTemplate;
@@ -16,11 +16,18 @@ use crate::fim::FimTemplate;
 #[expect(missing_docs, reason = "the fields are the values at fault")]
 pub enum ConfigError {
     /// The file cannot be read.
-    Unreadable { path: PathBuf, source: std::io::Error },
+    Unreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     /// It is no TOML of this form: an unknown key, a wrong type. The text gives line and column.
     Syntax(String),
     /// A key has a value outside of what it may be.
-    Value { key: String, value: String, expected: String },
+    Value {
+        key: String,
+        value: String,
+        expected: String,
+    },
     /// An arm needs a key that it lacks.
     ArmLacks { arm: String, key: &'static str },
     /// An arm's address or key cannot be used.
@@ -38,7 +45,11 @@ impl fmt::Display for ConfigError {
                 write!(f, "cannot read {}: {source}", path.display())
             }
             Self::Syntax(message) => f.write_str(message.trim_end()),
-            Self::Value { key, value, expected } => {
+            Self::Value {
+                key,
+                value,
+                expected,
+            } => {
                 write!(f, "{key} = {value}: expected {expected}")
             }
             Self::ArmLacks { arm, key } => write!(f, "arm {arm:?} needs the key {key}"),
@@ -58,12 +69,30 @@ impl std::error::Error for ConfigError {}
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Checks every value of a file.
-pub(super) fn check(file: ConfigFile, sha256: String, environment: Environment<'_>) -> Result<Config, ConfigError> {
-    let listen = parsed("server.listen", &file.server.listen, "an address with a port, like 127.0.0.1:4141")?;
+pub(super) fn check(
+    file: ConfigFile,
+    sha256: String,
+    environment: Environment<'_>,
+) -> Result<Config, ConfigError> {
+    let listen = parsed(
+        "server.listen",
+        &file.server.listen,
+        "an address with a port, like 127.0.0.1:4141",
+    )?;
     check_bounds(&file)?;
-    let policy: PolicySpec = file.policy.spec.parse().map_err(|e| value("policy.spec", &file.policy.spec, e))?;
-    policy.check_live().map_err(|e| value("policy.spec", &file.policy.spec, e))?;
-    let scorer = file.reward.scorer.parse().map_err(|e| value("reward.scorer", &file.reward.scorer, e))?;
+    let policy: PolicySpec = file
+        .policy
+        .spec
+        .parse()
+        .map_err(|e| value("policy.spec", &file.policy.spec, e))?;
+    policy
+        .check_live()
+        .map_err(|e| value("policy.spec", &file.policy.spec, e))?;
+    let scorer = file
+        .reward
+        .scorer
+        .parse()
+        .map_err(|e| value("reward.scorer", &file.reward.scorer, e))?;
     let arms = file
         .arm
         .iter()
@@ -71,7 +100,11 @@ pub(super) fn check(file: ConfigFile, sha256: String, environment: Environment<'
         .collect::<Result<Vec<_>, _>>()?;
     once("arm", arms.iter().map(|arm| arm.name.as_str()))?;
     once("key", file.key.iter().map(|key| key.name.as_str()))?;
-    let keys = file.key.iter().map(api_key).collect::<Result<Vec<_>, _>>()?;
+    let keys = file
+        .key
+        .iter()
+        .map(api_key)
+        .collect::<Result<Vec<_>, _>>()?;
     let config = Config {
         listen,
         keys: Keys::new(keys),
@@ -96,7 +129,10 @@ fn check_bounds(file: &ConfigFile) -> Result<(), ConfigError> {
         ("server.body_bytes", file.server.body_bytes),
         ("server.header_bytes", file.server.header_bytes),
         ("server.max_tokens", file.server.max_tokens as usize),
-        ("server.alternatives_limit", file.server.alternatives_limit as usize),
+        (
+            "server.alternatives_limit",
+            file.server.alternatives_limit as usize,
+        ),
         ("log.queue_records", file.log.queue_records),
         ("policy.pending", file.policy.pending),
         ("reward.open_per_user", file.reward.open_per_user),
@@ -109,16 +145,32 @@ fn check_bounds(file: &ConfigFile) -> Result<(), ConfigError> {
         }
     }
     if file.server.header_bytes < HEADER_BYTES_LEAST {
-        return Err(value("server.header_bytes", file.server.header_bytes, format!("at least {HEADER_BYTES_LEAST}")));
+        return Err(value(
+            "server.header_bytes",
+            file.server.header_bytes,
+            format!("at least {HEADER_BYTES_LEAST}"),
+        ));
     }
     if file.server.max_tokens > file.server.max_tokens_limit {
-        return Err(value("server.max_tokens", file.server.max_tokens, "at most server.max_tokens_limit"));
+        return Err(value(
+            "server.max_tokens",
+            file.server.max_tokens,
+            "at most server.max_tokens_limit",
+        ));
     }
     if !(0.0..1.0).contains(&file.control.share) {
-        return Err(value("control.share", file.control.share, "a share in [0, 1)"));
+        return Err(value(
+            "control.share",
+            file.control.share,
+            "a share in [0, 1)",
+        ));
     }
     if file.reward.quiet_ms <= 0 || file.reward.longest_ms < file.reward.quiet_ms {
-        return Err(value("reward.longest_ms", file.reward.longest_ms, "at least reward.quiet_ms, which is above 0"));
+        return Err(value(
+            "reward.longest_ms",
+            file.reward.longest_ms,
+            "at least reward.quiet_ms, which is above 0",
+        ));
     }
     Ok(())
 }
@@ -126,24 +178,46 @@ fn check_bounds(file: &ConfigFile) -> Result<(), ConfigError> {
 /// hyper refuses to read headers into less.
 const HEADER_BYTES_LEAST: usize = 8192;
 
-fn arm_settings(arm: &ArmFile, defaults: &ArmDefaultsFile, environment: Environment<'_>) -> Result<ArmSettings, ConfigError> {
+fn arm_settings(
+    arm: &ArmFile,
+    defaults: &ArmDefaultsFile,
+    environment: Environment<'_>,
+) -> Result<ArmSettings, ConfigError> {
     let key = |key: &str| format!("arm {:?}: {key}", arm.name);
-    let named = arm.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let named = arm
+        .name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     if arm.name.is_empty() || !named || arm.name == ROUTED {
-        return Err(value("arm.name", &arm.name, "letters, digits, '-', '_' and '.', and not the name \"echo\""));
+        return Err(value(
+            "arm.name",
+            &arm.name,
+            "letters, digits, '-', '_' and '.', and not the name \"echo\"",
+        ));
     }
-    let kind: ArmKind = arm.kind.parse().map_err(|e| value(&key("kind"), &arm.kind, e))?;
+    let kind: ArmKind = arm
+        .kind
+        .parse()
+        .map_err(|e| value(&key("kind"), &arm.kind, e))?;
     let mut settings = ArmSettings::new(&arm.name, kind);
     settings.version = arm.version;
     settings.url = match (kind, &arm.url) {
         (ArmKind::Embedded, _) => String::new(),
-        (_, None) => return Err(ConfigError::ArmLacks { arm: arm.name.clone(), key: "url" }),
+        (_, None) => {
+            return Err(ConfigError::ArmLacks {
+                arm: arm.name.clone(),
+                key: "url",
+            });
+        }
         (_, Some(url)) => checked_url(&key("url"), url)?,
     };
     settings.model = arm.model.clone().unwrap_or_else(|| arm.name.clone());
     settings.template = match &arm.template {
         None => None,
-        Some(name) => Some(name.parse::<FimTemplate>().map_err(|e| value(&key("template"), name, e))?),
+        Some(name) => Some(
+            name.parse::<FimTemplate>()
+                .map_err(|e| value(&key("template"), name, e))?,
+        ),
     };
     settings.key = secret(arm, &key, environment)?;
     settings.max_tokens = arm.max_tokens;
@@ -171,29 +245,48 @@ fn checked_url(key: &str, url: &str) -> Result<String, ConfigError> {
     let parsed = reqwest::Url::parse(url).map_err(|_| value(key, url, expected))?;
     let web = matches!(parsed.scheme(), "http" | "https") && parsed.has_host();
     if !web || !parsed.username().is_empty() || parsed.password().is_some() {
-        return Err(value(key, "...", format!("{expected}; this one is {}", parsed.scheme())));
+        return Err(value(
+            key,
+            "...",
+            format!("{expected}; this one is {}", parsed.scheme()),
+        ));
     }
     Ok(url.trim_end_matches('/').to_owned())
 }
 
-fn secret(arm: &ArmFile, key: &dyn Fn(&str) -> String, environment: Environment<'_>) -> Result<Option<Secret>, ConfigError> {
+fn secret(
+    arm: &ArmFile,
+    key: &dyn Fn(&str) -> String,
+    environment: Environment<'_>,
+) -> Result<Option<Secret>, ConfigError> {
     let text = match (&arm.key_file, &arm.key_env) {
         (None, None) => return Ok(None),
-        (Some(_), Some(_)) => return Err(value(&key("key_file"), "...", "one of key_file and key_env, not both")),
-        (Some(path), None) => std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-            path: PathBuf::from(path),
-            source,
-        })?,
-        (None, Some(name)) => {
-            environment(name).ok_or_else(|| value(&key("key_env"), name, "a variable that is set"))?
+        (Some(_), Some(_)) => {
+            return Err(value(
+                &key("key_file"),
+                "...",
+                "one of key_file and key_env, not both",
+            ));
         }
+        (Some(path), None) => {
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+                path: PathBuf::from(path),
+                source,
+            })?
+        }
+        (None, Some(name)) => environment(name)
+            .ok_or_else(|| value(&key("key_env"), name, "a variable that is set"))?,
     };
     Ok(Some(Secret::new(text.trim().to_owned())))
 }
 
 fn api_key(key: &KeyFile) -> Result<Key, ConfigError> {
     Key::from_digest(&key.name, &key.tenant, &key.sha256).ok_or_else(|| {
-        value(&format!("key {:?}: sha256", key.name), "...", "64 hexadecimal digits")
+        value(
+            &format!("key {:?}: sha256", key.name),
+            "...",
+            "64 hexadecimal digits",
+        )
     })
 }
 
@@ -201,14 +294,18 @@ fn once<'a>(what: &'static str, names: impl Iterator<Item = &'a str>) -> Result<
     let mut seen = BTreeSet::new();
     for name in names {
         if !seen.insert(name) {
-            return Err(ConfigError::Twice { what, name: name.to_owned() });
+            return Err(ConfigError::Twice {
+                what,
+                name: name.to_owned(),
+            });
         }
     }
     Ok(())
 }
 
 fn parsed<T: std::str::FromStr>(key: &str, text: &str, expected: &str) -> Result<T, ConfigError> {
-    text.parse().map_err(|_| value(key, format!("{text:?}"), expected))
+    text.parse()
+        .map_err(|_| value(key, format!("{text:?}"), expected))
 }
 
 fn value(key: &str, value: impl fmt::Display, expected: impl fmt::Display) -> ConfigError {

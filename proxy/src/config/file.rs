@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 /// means stands beside it in `config/echo.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/echo.toml documents every key, and a test compares the two")]
+#[expect(
+    missing_docs,
+    reason = "config/echo.toml documents every key, and a test compares the two"
+)]
 pub struct ConfigFile {
     pub server: ServerFile,
     pub log: LogFile,
@@ -101,7 +104,7 @@ section! {
     EmbeddedFile {
         corpus: Vec<String> = Vec::new(),
         corpus_bytes: usize = 24_000_000,
-        concurrency: usize = 4,
+        concurrency: usize = 16,
     }
 }
 

@@ -108,7 +108,9 @@ impl Board {
         let full = self.bucket_now() + 1;
         let point = |end: usize| {
             let begin = end.saturating_sub(SMOOTHED);
-            let tally = sum(self.buckets[begin..end].iter().map(|bucket| bucket[place(cohort)]));
+            let tally = sum(self.buckets[begin..end]
+                .iter()
+                .map(|bucket| bucket[place(cohort)]));
             Some((end as f64 * seconds, tally.taken_share()? * 100.0))
         };
         (1..=full).filter_map(point).collect()
@@ -118,15 +120,30 @@ impl Board {
     pub fn traffic(&self) -> Vec<(String, Vec<(String, f64)>)> {
         let end = self.bucket_now() + 1;
         let mut languages: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
-        for ((language, arm), count) in self.traffic[end.saturating_sub(SMOOTHED * 2)..end].iter().flatten() {
-            *languages.entry(language).or_default().entry(arm).or_default() += count;
+        for ((language, arm), count) in self.traffic[end.saturating_sub(SMOOTHED * 2)..end]
+            .iter()
+            .flatten()
+        {
+            *languages
+                .entry(language)
+                .or_default()
+                .entry(arm)
+                .or_default() += count;
         }
-        let mut rows: Vec<(u64, &str, BTreeMap<&str, u64>)> =
-            languages.into_iter().map(|(language, arms)| (arms.values().sum(), language, arms)).collect();
+        let mut rows: Vec<(u64, &str, BTreeMap<&str, u64>)> = languages
+            .into_iter()
+            .map(|(language, arms)| (arms.values().sum(), language, arms))
+            .collect();
         rows.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
-        let share = |all: u64, (arm, count): (&str, u64)| (arm.to_owned(), count as f64 / all as f64);
+        let share =
+            |all: u64, (arm, count): (&str, u64)| (arm.to_owned(), count as f64 / all as f64);
         rows.into_iter()
-            .map(|(all, language, arms)| (language.to_owned(), arms.into_iter().map(|arm| share(all, arm)).collect()))
+            .map(|(all, language, arms)| {
+                (
+                    language.to_owned(),
+                    arms.into_iter().map(|arm| share(all, arm)).collect(),
+                )
+            })
             .collect()
     }
 
@@ -142,7 +159,11 @@ impl Board {
     }
 
     fn bucket_now(&self) -> usize {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a small count")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a small count"
+        )]
         let bucket = (self.share_done() * BUCKETS as f64) as usize;
         bucket.min(BUCKETS - 1)
     }
@@ -190,7 +211,12 @@ pub(super) mod tests {
 
     pub(crate) fn board() -> Board {
         let mut board = Board::new(Duration::from_secs(1_000));
-        let fates = [Fate::Accepted, Fate::Rejected, Fate::NeverShown, Fate::Censored];
+        let fates = [
+            Fate::Accepted,
+            Fate::Rejected,
+            Fate::NeverShown,
+            Fate::Censored,
+        ];
         for (id, fate) in (0..).zip(fates) {
             board.event(truth("learned-0", id, fate));
         }
@@ -201,9 +227,19 @@ pub(super) mod tests {
     #[test]
     fn counts_by_cohort_and_leaves_censored_ones_out() {
         let board = board();
-        assert_eq!(board.total(Cohort::Treatment), Tally { answers: 3, shown: 2, taken: 1 });
+        assert_eq!(
+            board.total(Cohort::Treatment),
+            Tally {
+                answers: 3,
+                shown: 2,
+                taken: 1
+            }
+        );
         assert_eq!(board.total(Cohort::Control).taken_share(), Some(0.0));
-        assert_eq!(board.traffic(), [("rust".to_owned(), vec![("file".to_owned(), 1.0)])]);
+        assert_eq!(
+            board.traffic(),
+            [("rust".to_owned(), vec![("file".to_owned(), 1.0)])]
+        );
         assert_eq!(board.curve(Cohort::Control).len(), 1);
         assert_eq!(board.truths().len(), 5);
     }

@@ -56,7 +56,8 @@ impl View for Screen {
         self.0.draw(|frame| draw(frame, board))?;
         while event::poll(Duration::ZERO)? {
             if let Event::Key(key) = event::read()? {
-                let interrupt = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
+                let interrupt =
+                    key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
                 if interrupt || key.code == KeyCode::Char('q') {
                     return Ok(false);
                 }
@@ -103,7 +104,9 @@ fn line(board: &Board) -> String {
     let traffic = board.traffic();
     let busiest = traffic.iter().take(3).map(|(language, arms)| {
         let most = arms.iter().max_by(|a, b| a.1.total_cmp(&b.1));
-        most.map_or(String::new(), |(arm, share)| format!("{language}: {arm} {:.0} %", share * 100.0))
+        most.map_or(String::new(), |(arm, share)| {
+            format!("{language}: {arm} {:.0} %", share * 100.0)
+        })
     });
     let answers = board.total(Cohort::Treatment).answers + board.total(Cohort::Control).answers;
     format!(
@@ -116,12 +119,19 @@ fn line(board: &Board) -> String {
 }
 
 fn draw(frame: &mut Frame<'_>, board: &Board) {
-    let rows = Layout::vertical([Constraint::Length(1), Constraint::Min(8), Constraint::Length(1)]);
+    let rows = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Min(8),
+        Constraint::Length(1),
+    ]);
     let [head, body, foot] = rows.areas(frame.area());
     let columns = Layout::horizontal([Constraint::Percentage(55), Constraint::Percentage(45)]);
     let [left, right] = columns.areas(body);
     let gauge = LineGauge::default()
-        .label(format!("echo-proxy demo  {:3.0} s", board.elapsed().as_secs_f64()))
+        .label(format!(
+            "echo-proxy demo  {:3.0} s",
+            board.elapsed().as_secs_f64()
+        ))
         .ratio(board.share_done())
         .filled_style(Style::new().fg(LEARNED));
     frame.render_widget(gauge, head);
@@ -132,20 +142,46 @@ fn draw(frame: &mut Frame<'_>, board: &Board) {
 
 const LEARNED: Color = Color::Green;
 const UNIFORM: Color = Color::DarkGray;
-const ARMS: [Color; 6] = [Color::Cyan, Color::Yellow, Color::Magenta, Color::Blue, Color::Red, Color::White];
+const ARMS: [Color; 6] = [
+    Color::Cyan,
+    Color::Yellow,
+    Color::Magenta,
+    Color::Blue,
+    Color::Red,
+    Color::White,
+];
 
 fn draw_curves(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     let (learned, uniform) = (board.curve(Cohort::Treatment), board.curve(Cohort::Control));
-    let top = learned.iter().chain(&uniform).map(|point| point.1).fold(10.0, f64::max) * 1.15;
+    let top = learned
+        .iter()
+        .chain(&uniform)
+        .map(|point| point.1)
+        .fold(10.0, f64::max)
+        * 1.15;
     let seconds = board.length_s();
     let curve = |name: &'static str, color, data| {
         let dataset = Dataset::default().name(name).marker(Marker::Braille);
-        dataset.graph_type(GraphType::Line).style(Style::new().fg(color)).data(data)
+        dataset
+            .graph_type(GraphType::Line)
+            .style(Style::new().fg(color))
+            .data(data)
     };
-    let chart = Chart::new(vec![curve("uniform", UNIFORM, &uniform), curve("learned", LEARNED, &learned)])
-        .block(Block::bordered().title(" proposals taken, % of answers "))
-        .x_axis(Axis::default().bounds([0.0, seconds]).labels(["0 s".to_owned(), format!("{seconds:.0} s")]))
-        .y_axis(Axis::default().bounds([0.0, top]).labels(["0".to_owned(), format!("{top:.0}")]));
+    let chart = Chart::new(vec![
+        curve("uniform", UNIFORM, &uniform),
+        curve("learned", LEARNED, &learned),
+    ])
+    .block(Block::bordered().title(" proposals taken, % of answers "))
+    .x_axis(
+        Axis::default()
+            .bounds([0.0, seconds])
+            .labels(["0 s".to_owned(), format!("{seconds:.0} s")]),
+    )
+    .y_axis(
+        Axis::default()
+            .bounds([0.0, top])
+            .labels(["0".to_owned(), format!("{top:.0}")]),
+    );
     frame.render_widget(chart, area);
 }
 
@@ -154,17 +190,30 @@ fn draw_traffic(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let traffic = board.traffic();
-    let mut names: Vec<&str> = traffic.iter().flat_map(|(_, arms)| arms.iter().map(|(arm, _)| arm.as_str())).collect();
+    let mut names: Vec<&str> = traffic
+        .iter()
+        .flat_map(|(_, arms)| arms.iter().map(|(arm, _)| arm.as_str()))
+        .collect();
     names.sort_unstable();
     names.dedup();
-    let color = |arm: &str| ARMS[names.iter().position(|name| *name == arm).unwrap_or(0) % ARMS.len()];
-    let legend = names.iter().flat_map(|arm| [Span::raw("■ ").fg(color(arm)), Span::raw(format!("{arm}  "))]);
-    let mut lines = vec![Line::from_iter(legend), Line::default()];
+    let color =
+        |arm: &str| ARMS[names.iter().position(|name| *name == arm).unwrap_or(0) % ARMS.len()];
+    let legend = names.iter().flat_map(|arm| {
+        [
+            Span::raw("■ ").fg(color(arm)),
+            Span::raw(format!("{arm}  ")),
+        ]
+    });
+    let mut lines = vec![legend.collect::<Line<'_>>(), Line::default()];
     let width = usize::from(inner.width.saturating_sub(LANGUAGE_CHARS + 1));
     for (language, arms) in &traffic {
         let mut spans = vec![Span::raw(format!("{language:<12.12} "))];
         for (arm, share) in arms {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a width")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a share of a width"
+            )]
             let cells = (share * width as f64).round() as usize;
             spans.push(Span::raw("█".repeat(cells)).fg(color(arm)));
         }
@@ -176,7 +225,12 @@ fn draw_traffic(frame: &mut Frame<'_>, area: Rect, board: &Board) {
 const LANGUAGE_CHARS: u16 = 12;
 
 fn foot_line(board: &Board) -> Line<'static> {
-    let share = |cohort| board.total(cohort).taken_share().map_or(0.0, |share| share * 100.0);
+    let share = |cohort| {
+        board
+            .total(cohort)
+            .taken_share()
+            .map_or(0.0, |share| share * 100.0)
+    };
     let (learned, uniform) = (Cohort::Treatment, Cohort::Control);
     Line::from(vec![
         Span::raw(format!("learned: {:.1} % taken", share(learned))).fg(LEARNED),
@@ -197,7 +251,13 @@ mod tests {
         let mut terminal = Terminal::new(TestBackend::new(100, 20)).unwrap();
         let board = board();
         terminal.draw(|frame| draw(frame, &board)).unwrap();
-        let text: String = terminal.backend().buffer().content().iter().map(|cell| cell.symbol()).collect();
+        let text: String = terminal
+            .backend()
+            .buffer()
+            .content()
+            .iter()
+            .map(ratatui::buffer::Cell::symbol)
+            .collect();
         for expected in ["proposals taken", "rust", "file", "33.3 % taken", "█"] {
             assert!(text.contains(expected), "{expected} in {text}");
         }

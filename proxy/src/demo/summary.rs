@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use echo_experience::LogError;
 use echo_reward::{Fate, Scorer};
-use echo_sim::{Evaluation, EvaluationSettings, Level, RatioEstimate, ReplayError, Target, UserRatio, evaluate};
+use echo_sim::{
+    Evaluation, EvaluationSettings, Level, RatioEstimate, ReplayError, Target, UserRatio, evaluate,
+};
 use serde_json::{Value, json};
 
 use super::board::Board;
@@ -25,7 +27,9 @@ impl fmt::Display for SummaryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Log(error) => write!(f, "the demonstration's log: {error}"),
-            Self::Replay(error) => write!(f, "the demonstration's log cannot be evaluated: {error}"),
+            Self::Replay(error) => {
+                write!(f, "the demonstration's log cannot be evaluated: {error}")
+            }
         }
     }
 }
@@ -76,9 +80,15 @@ impl Summary {
         let mut arms: BTreeMap<String, Group> = BTreeMap::new();
         let mut agreement = Agreement::default();
         for proposal in proposals.iter() {
-            let own = if proposal.decision.cohort == Cohort::Control.as_str() { &mut uniform } else { &mut learned };
+            let own = if proposal.decision.cohort == Cohort::Control.as_str() {
+                &mut uniform
+            } else {
+                &mut learned
+            };
             own.add(&proposal);
-            arms.entry(proposal.served.arm.clone()).or_default().add(&proposal);
+            arms.entry(proposal.served.arm.clone())
+                .or_default()
+                .add(&proposal);
             agreement.add(&proposal, board);
         }
         let target = |text: &str| text.parse::<Target>().map_err(SummaryError::Replay);
@@ -98,14 +108,23 @@ impl Summary {
 
     /// The difference in the share of answers taken, learned minus uniform.
     pub fn gain(&self) -> Option<RatioEstimate> {
-        self.learned.taken_per_answer.minus_twins(&self.uniform.taken_per_answer, Level::default())
+        self.learned
+            .taken_per_answer
+            .minus_twins(&self.uniform.taken_per_answer, Level::default())
     }
 
     /// The summary as one JSON object.
     pub fn json(&self) -> Value {
         let level = Level::default();
-        let kept_gain = self.learned.kept_per_answer.minus_twins(&self.uniform.kept_per_answer, level);
-        let arms: BTreeMap<&String, Value> = self.arms.iter().map(|(arm, group)| (arm, group.json())).collect();
+        let kept_gain = self
+            .learned
+            .kept_per_answer
+            .minus_twins(&self.uniform.kept_per_answer, level);
+        let arms: BTreeMap<&String, Value> = self
+            .arms
+            .iter()
+            .map(|(arm, group)| (arm, group.json()))
+            .collect();
         json!({
             "learned": self.learned.json(),
             "uniform": self.uniform.json(),
@@ -127,7 +146,9 @@ const LEARNED: &str = "squarecb";
 impl Group {
     fn add(&mut self, proposal: &ProposalRecord<'_>) {
         let outcome = proposal.outcome();
-        let Some(kept) = Scorer::Retained1.reward(&outcome) else { return };
+        let Some(kept) = Scorer::Retained1.reward(&outcome) else {
+            return;
+        };
         let (shown, taken) = (!outcome.is_silent(), outcome.fate.is_taken());
         let number = |is: bool| if is { 1.0 } else { 0.0 };
         let (_, user) = cohort_and_pair(&proposal.decision.user);
@@ -135,7 +156,8 @@ impl Group {
         self.shown += u64::from(shown);
         self.taken += u64::from(taken);
         self.taken_per_answer.push(user, 1.0, number(taken));
-        self.taken_per_shown.push(user, number(shown), number(taken));
+        self.taken_per_shown
+            .push(user, number(shown), number(taken));
         self.kept_per_answer.push(user, 1.0, kept);
     }
 
@@ -170,8 +192,15 @@ impl Group {
 impl Agreement {
     fn add(&mut self, proposal: &ProposalRecord<'_>, board: &Board) {
         let inferred = proposal.fate();
-        let Some(truth) = board.truths().get(&proposal.decision.id) else { return };
-        *self.fates.entry(*truth).or_default().entry(inferred).or_default() += 1;
+        let Some(truth) = board.truths().get(&proposal.decision.id) else {
+            return;
+        };
+        *self
+            .fates
+            .entry(*truth)
+            .or_default()
+            .entry(inferred)
+            .or_default() += 1;
         if inferred.is_observed() && truth.is_observed() {
             self.compared += 1;
             self.agreeing += u64::from(inferred.is_taken() == truth.is_taken());
@@ -181,7 +210,16 @@ impl Agreement {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let header = ["", "users", "answers", "shown", "taken", "taken, of answers", "taken, of shown", "kept share"];
+        let header = [
+            "",
+            "users",
+            "answers",
+            "shown",
+            "taken",
+            "taken, of answers",
+            "taken, of shown",
+            "kept share",
+        ];
         let level = Level::default();
         let (learned, uniform) = (&self.learned, &self.uniform);
         let difference = vec![
@@ -190,12 +228,32 @@ impl fmt::Display for Summary {
             String::new(),
             String::new(),
             String::new(),
-            percent(learned.taken_per_answer.minus_twins(&uniform.taken_per_answer, level)),
-            percent(learned.taken_per_shown.minus_twins(&uniform.taken_per_shown, level)),
-            percent(learned.kept_per_answer.minus_twins(&uniform.kept_per_answer, level)),
+            percent(
+                learned
+                    .taken_per_answer
+                    .minus_twins(&uniform.taken_per_answer, level),
+            ),
+            percent(
+                learned
+                    .taken_per_shown
+                    .minus_twins(&uniform.taken_per_shown, level),
+            ),
+            percent(
+                learned
+                    .kept_per_answer
+                    .minus_twins(&uniform.kept_per_answer, level),
+            ),
         ];
-        let mut rows = vec![learned.row("learned policy"), uniform.row("uniform draw"), difference];
-        rows.extend(self.arms.iter().map(|(arm, group)| group.row(&format!("  {arm}"))));
+        let mut rows = vec![
+            learned.row("learned policy"),
+            uniform.row("uniform draw"),
+            difference,
+        ];
+        rows.extend(
+            self.arms
+                .iter()
+                .map(|(arm, group)| group.row(&format!("  {arm}"))),
+        );
         writeln!(f, "{}\n", table(header.to_vec(), rows))?;
         writeln!(
             f,
@@ -204,7 +262,9 @@ impl fmt::Display for Summary {
              proposed text, 0 when not taken."
         )?;
         self.write_off_policy(f)?;
-        let Agreement { compared, agreeing, .. } = self.agreement;
+        let Agreement {
+            compared, agreeing, ..
+        } = self.agreement;
         writeln!(
             f,
             "\nTaken or not, as read from later requests, is what the simulated user truly did in {:.1} % of {compared}.",
@@ -217,7 +277,11 @@ impl fmt::Display for Summary {
 impl Summary {
     fn write_off_policy(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let evaluation = &self.off_policy;
-        writeln!(f, "\nOff-policy, from the learning users' log alone ({} rows):", evaluation.rows.rows)?;
+        writeln!(
+            f,
+            "\nOff-policy, from the learning users' log alone ({} rows):",
+            evaluation.rows.rows
+        )?;
         if let Some(dr) = evaluation.estimate("dr") {
             let interval = dr.interval;
             let value = format!("{:.4} [{:.4}, {:.4}]", dr.value, interval.lo, interval.hi);
@@ -225,7 +289,10 @@ impl Summary {
         }
         if let Some(difference) = &evaluation.difference {
             let interval = difference.interval;
-            let value = format!("{:+.4} [{:+.4}, {:+.4}]", difference.value, interval.lo, interval.hi);
+            let value = format!(
+                "{:+.4} [{:+.4}, {:+.4}]",
+                difference.value, interval.lo, interval.hi
+            );
             writeln!(f, "  minus that of uniform:  {value}")?;
         }
         for note in &evaluation.notes {
@@ -238,6 +305,11 @@ impl Summary {
 fn percent(estimate: Option<RatioEstimate>) -> String {
     estimate.map_or("-".to_owned(), |e| {
         let at = |share: f64| share * 100.0;
-        format!("{:.1} [{:.1}, {:.1}]", at(e.value), at(e.interval.lo), at(e.interval.hi))
+        format!(
+            "{:.1} [{:.1}, {:.1}]",
+            at(e.value),
+            at(e.interval.lo),
+            at(e.interval.hi)
+        )
     })
 }

@@ -37,7 +37,7 @@ impl ApiError {
         Self::new(status, INVALID, Some(code), message)
     }
 
-/// 400 for a body that does not decode, naming the field at fault and never its value.
+    /// 400 for a body that does not decode, naming the field at fault and never its value.
     pub fn wrong_field(error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
         let path = error.path().to_string();
         let inner = error.inner();
@@ -96,7 +96,12 @@ impl ApiError {
         )
     }
 
-    fn new(status: StatusCode, kind: &'static str, code: Option<&'static str>, message: impl Into<String>) -> Self {
+    fn new(
+        status: StatusCode,
+        kind: &'static str,
+        code: Option<&'static str>,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             status,
             kind,
@@ -143,7 +148,11 @@ impl From<AuthError> for ApiError {
 impl From<&UpstreamError> for ApiError {
     fn from(error: &UpstreamError) -> Self {
         let status = StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::BAD_GATEWAY);
-        let kind = if status.is_client_error() { INVALID } else { UPSTREAM };
+        let kind = if status.is_client_error() {
+            INVALID
+        } else {
+            UPSTREAM
+        };
         Self {
             retry_after_s: error.retry_after_s(),
             ..Self::new(status, kind, Some(error.code()), error.public_message())
@@ -155,7 +164,10 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, self.body().to_string()).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

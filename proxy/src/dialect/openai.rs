@@ -70,27 +70,38 @@ pub struct Decoded {
 /// 400, naming the field at fault.
 pub fn decode(body: &[u8], config: &Config) -> Result<Decoded, ApiError> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let body: Body = serde_path_to_error::deserialize(&mut json).map_err(|e| ApiError::wrong_field(&e))?;
-    json.end().map_err(|_| ApiError::invalid(None, "There is something after the JSON object."))?;
+    let body: Body =
+        serde_path_to_error::deserialize(&mut json).map_err(|e| ApiError::wrong_field(&e))?;
+    json.end()
+        .map_err(|_| ApiError::invalid(None, "There is something after the JSON object."))?;
     let limits = &config.server;
     let prompt = body.prompt.text()?;
     let n = body.n.unwrap_or(1);
     if n == 0 || n > limits.alternatives_limit {
         let most = limits.alternatives_limit;
-        return Err(ApiError::invalid(Some("n"), format!("`n` is {n}, and must be from 1 to {most}.")));
+        return Err(ApiError::invalid(
+            Some("n"),
+            format!("`n` is {n}, and must be from 1 to {most}."),
+        ));
     }
     if body.echo == Some(true) {
         return Err(ApiError::invalid(Some("echo"), "`echo` is not supported."));
     }
     if body.best_of.is_some_and(|best_of| best_of < n) {
-        return Err(ApiError::invalid(Some("best_of"), "`best_of` must be at least `n`."));
+        return Err(ApiError::invalid(
+            Some("best_of"),
+            "`best_of` must be at least `n`.",
+        ));
     }
     in_range("temperature", body.temperature, 0.0, 2.0)?;
     in_range("top_p", body.top_p, 0.0, 1.0)?;
     let max_tokens = body.max_tokens.unwrap_or(limits.max_tokens);
     let stop = body.stop.map(Stop::texts).unwrap_or_default();
     if stop.len() > STOPS {
-        return Err(ApiError::invalid(Some("stop"), format!("`stop` has more than {STOPS} texts.")));
+        return Err(ApiError::invalid(
+            Some("stop"),
+            format!("`stop` has more than {STOPS} texts."),
+        ));
     }
     let mut request = CompletionRequest {
         model: body.model,
@@ -106,8 +117,14 @@ pub fn decode(body: &[u8], config: &Config) -> Result<Decoded, ApiError> {
         ..CompletionRequest::default()
     };
     place_cursor(&mut request, body.suffix);
-    let include_usage = body.stream_options.and_then(|o| o.include_usage).unwrap_or(false);
-    Ok(Decoded { request, include_usage })
+    let include_usage = body
+        .stream_options
+        .and_then(|o| o.include_usage)
+        .unwrap_or(false);
+    Ok(Decoded {
+        request,
+        include_usage,
+    })
 }
 
 /// Finds both sides of the cursor, the file and the language.
@@ -135,10 +152,12 @@ impl Prompt {
         match self {
             Self::One(text) => Ok(text),
             Self::Many(mut texts) if texts.len() == 1 => Ok(texts.remove(0)),
-            Self::Many(_) => wrong("`prompt` must be one text: several at a time are not supported."),
-            Self::Other(json) if json.get().starts_with('[') => {
-                wrong("`prompt` must be a text: tokens are not supported, since every arm has its own.")
+            Self::Many(_) => {
+                wrong("`prompt` must be one text: several at a time are not supported.")
             }
+            Self::Other(json) if json.get().starts_with('[') => wrong(
+                "`prompt` must be a text: tokens are not supported, since every arm has its own.",
+            ),
             Self::Other(_) => wrong("`prompt` must be a text."),
         }
     }
@@ -218,6 +237,10 @@ pub struct Completion<'a> {
 
 impl Completion<'_> {
     /// The object as JSON.
+    ///
+    /// # Panics
+    ///
+    /// Never: it holds texts and numbers alone.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a completion holds only texts and numbers")
     }
@@ -246,10 +269,15 @@ mod tests {
     #[test]
     fn reads_both_sides_of_the_cursor() {
         let plain = decoded(r#"{"model":"echo","prompt":"def f(","suffix":")\n"}"#);
-        assert_eq!((plain.prefix.as_str(), plain.suffix.as_str()), ("def f(", ")\n"));
+        assert_eq!(
+            (plain.prefix.as_str(), plain.suffix.as_str()),
+            ("def f(", ")\n")
+        );
         let list = decoded(r#"{"model":"echo","prompt":["def f("]}"#);
         assert_eq!((list.prefix.as_str(), list.suffix.as_str()), ("def f(", ""));
-        let template = decoded(r#"{"model":"echo","prompt":"<fim_prefix>\n# calc.py\ndef f(<fim_suffix>)\n<fim_middle>"}"#);
+        let template = decoded(
+            r#"{"model":"echo","prompt":"<fim_prefix>\n# calc.py\ndef f(<fim_suffix>)\n<fim_middle>"}"#,
+        );
         assert!(template.prefix.ends_with("def f("), "{template:?}");
         assert_eq!(template.suffix, ")\n");
         assert_eq!(template.file.as_deref(), Some("calc.py"));
@@ -261,7 +289,10 @@ mod tests {
         let request = decoded(
             r#"{"model":"m","prompt":"x","max_tokens":4096,"stop":"\n","n":3,"stream":true,"user":"u","unknown":[1]}"#,
         );
-        assert_eq!((request.max_tokens, request.n, request.stream), (1024, 3, true));
+        assert_eq!(
+            (request.max_tokens, request.n, request.stream),
+            (1024, 3, true)
+        );
         assert_eq!(request.stop, ["\n"]);
         assert_eq!(request.user.as_deref(), Some("u"));
     }
@@ -280,13 +311,25 @@ mod tests {
             (r#"{"model":"m","prompt":["a","b"]}"#, Some("prompt")),
             (r#"{"model":"m","prompt":7}"#, Some("prompt")),
             (r#"{"model":"m","model":"m","prompt":"x"}"#, Some("model")),
-            (r#"{"model":"m","prompt":"x","max_tokens":-1}"#, Some("max_tokens")),
+            (
+                r#"{"model":"m","prompt":"x","max_tokens":-1}"#,
+                Some("max_tokens"),
+            ),
             (r#"{"model":"m","prompt":"x","n":0}"#, Some("n")),
             (r#"{"model":"m","prompt":"x","n":99}"#, Some("n")),
-            (r#"{"model":"m","prompt":"x","temperature":"hot"}"#, Some("temperature")),
-            (r#"{"model":"m","prompt":"x","temperature":3}"#, Some("temperature")),
+            (
+                r#"{"model":"m","prompt":"x","temperature":"hot"}"#,
+                Some("temperature"),
+            ),
+            (
+                r#"{"model":"m","prompt":"x","temperature":3}"#,
+                Some("temperature"),
+            ),
             (r#"{"model":"m","prompt":"x","temperature":1e999}"#, None),
-            (r#"{"model":"m","prompt":"x","stream":"yes"}"#, Some("stream")),
+            (
+                r#"{"model":"m","prompt":"x","stream":"yes"}"#,
+                Some("stream"),
+            ),
             (r#"{"model":"m","prompt":"x","echo":true}"#, Some("echo")),
             (r#"{"model":"m","prompt":"x","stop":5}"#, Some("stop")),
         ];
@@ -301,7 +344,8 @@ mod tests {
 
     #[test]
     fn an_error_never_repeats_a_text() {
-        let error = decode(br#"{"model":"m","prompt":"x","n":"my secret"}"#, &config()).unwrap_err();
+        let error =
+            decode(br#"{"model":"m","prompt":"x","n":"my secret"}"#, &config()).unwrap_err();
         assert!(!error.message.contains("secret"), "{}", error.message);
     }
 }
