@@ -17,7 +17,7 @@ use crate::error::LogError;
 use crate::guard::guarded;
 use crate::record::{Entry, Kind};
 use crate::schema::v1;
-use crate::segment::{KIND_KEY, SCHEMA_KEY, SegmentFile, sha256_of};
+use crate::segment_file::{SCHEMA_KEY, SegmentFile, sha256_of, value};
 
 /// Rows decoded at once at most.
 const ROWS_AT_ONCE: usize = 1_024;
@@ -189,17 +189,6 @@ impl std::fmt::Debug for FileCursor {
             .field("file", &self.file)
             .finish_non_exhaustive()
     }
-}
-
-/// The kind of record that a segment's file says it holds.
-pub(crate) fn kind_of(metadata: &ParquetMetaData) -> Option<String> {
-    value(metadata, KIND_KEY)
-}
-
-/// A value of the file's own metadata.
-pub(crate) fn value(metadata: &ParquetMetaData, key: &str) -> Option<String> {
-    let values = metadata.file_metadata().key_value_metadata()?;
-    values.iter().find(|pair| pair.key == key)?.value.clone()
 }
 
 fn check_schema(path: &Path, metadata: &ParquetMetaData) -> Result<(), LogError> {

@@ -28,7 +28,7 @@ pub struct DamagedRange {
 }
 
 /// The place of damage that is in no segment's file.
-pub(crate) const JOURNAL: &str = "journal";
+const JOURNAL: &str = "journal";
 
 impl Damage {
     /// Whether everything was read.
@@ -63,6 +63,18 @@ impl Damage {
             .or_insert(range);
     }
 
+    /// The first number from `from` on that no noted stretch of the journal holds.
+    pub(crate) fn first_unknown(&self, from: u64) -> u64 {
+        let in_journal = self.ranges().filter(|range| range.place == JOURNAL);
+        in_journal.fold(from, |from, range| {
+            if range.first_seq <= from {
+                from.max(range.last_seq.saturating_add(1))
+            } else {
+                from
+            }
+        })
+    }
+
     /// Whether a stretch that begins at `seq` of the journal is noted.
     pub(crate) fn knows(&self, seq: u64) -> bool {
         self.ranges.contains_key(&(seq, JOURNAL.to_owned()))
@@ -75,6 +87,21 @@ impl Damage {
     pub(crate) fn note(&mut self, note: String) {
         if !self.notes.contains(&note) {
             self.notes.push(note);
+        }
+    }
+}
+
+impl DamagedRange {
+    /// A stretch of which every record is missing.
+    pub(crate) fn in_journal(first_seq: u64, last_seq: u64, reason: String) -> Self {
+        let records = Some(last_seq.saturating_sub(first_seq).saturating_add(1));
+        let place = JOURNAL.to_owned();
+        Self {
+            first_seq,
+            last_seq,
+            place,
+            records,
+            reason,
         }
     }
 }

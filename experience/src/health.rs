@@ -5,9 +5,10 @@
 pub enum Health {
     /// It takes records.
     Writable,
-    /// A commit failed; every record is refused until the journal is opened afresh.
+    /// A commit failed, or the log was closed; every record is refused. A failed journal takes them
+    /// again once it was opened afresh.
     Dead {
-        /// What killed it.
+        /// What ended it.
         reason: String,
     },
 }

@@ -13,8 +13,6 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params}
 use crate::batch::Batch;
 use crate::error::LogError;
 use crate::format::{self, FORMAT};
-use crate::quarantine::Quarantined;
-use crate::segment::SegmentFile;
 
 /// The journal's file within a log's directory.
 pub(crate) const JOURNAL_FILE: &str = "journal.sqlite";
@@ -27,10 +25,6 @@ const BUSY: Duration = Duration::from_secs(5);
 
 /// How many sequence numbers to try behind a page that cannot be read.
 const PROBES: u64 = 200_000;
-
-/// What one step of purging removes at most: bytes, give or take a batch, and batches.
-const PURGE_BYTES: u64 = 4 << 20;
-const PURGE_BATCHES: u64 = 256;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS batches (
@@ -49,7 +43,7 @@ CREATE TABLE IF NOT EXISTS pulse (beat INTEGER NOT NULL) STRICT;
 /// An open journal.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    connection: Connection,
+    pub(crate) connection: Connection,
     path: PathBuf,
 }
 
@@ -213,68 +207,6 @@ impl Journal {
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
-    /// In one commit: the manifest names a segment's files. Its batches go by and by, see
-    /// [`purge`](Self::purge); the first of them here, so that a full journal has room for this.
-    pub(crate) fn seal(
-        &mut self,
-        files: &[SegmentFile],
-        aside: &[Quarantined],
-        through: u64,
-    ) -> rusqlite::Result<()> {
-        let transaction = self.connection.transaction()?;
-        purge(&transaction, through)?;
-        add_files(&transaction, files)?;
-        add_quarantined(&transaction, aside)?;
-        transaction.commit()
-    }
-
-    /// In one commit: removes some batches up to `through`, oldest first, which are sealed and
-    /// count no more. False once there are none.
-    ///
-    /// All at once would hold up the next commit for as long as a hundred of them take.
-    pub(crate) fn purge(&mut self, through: u64) -> rusqlite::Result<bool> {
-        let transaction = self.connection.transaction()?;
-        let removed = purge(&transaction, through)?;
-        transaction.commit()?;
-        Ok(removed > 0)
-    }
-
-    /// Adds files to the manifest, in one commit.
-    pub(crate) fn adopt(&mut self, files: &[SegmentFile]) -> rusqlite::Result<()> {
-        let transaction = self.connection.transaction()?;
-        add_files(&transaction, files)?;
-        transaction.commit()
-    }
-
-    /// In one commit: notes what was put aside, and removes the batches that begin there.
-    pub(crate) fn quarantine(&mut self, aside: &[Quarantined]) -> rusqlite::Result<()> {
-        let transaction = self.connection.transaction()?;
-        for stretch in aside {
-            transaction.execute(
-                "DELETE FROM batches WHERE first_seq = ?1",
-                [stretch.first_seq.cast_signed()],
-            )?;
-        }
-        add_quarantined(&transaction, aside)?;
-        transaction.commit()
-    }
-
-    /// Everything that was put aside, without the payloads, in the log's order.
-    pub(crate) fn quarantined(&self) -> rusqlite::Result<Vec<Quarantined>> {
-        let mut select = self.connection.prepare_cached(
-            "SELECT first_seq, last_seq, reason FROM quarantine ORDER BY first_seq",
-        )?;
-        let rows = select.query_map([], |row| {
-            Ok(Quarantined {
-                first_seq: seq(row, 0)?,
-                last_seq: seq(row, 1)?,
-                reason: row.get(2)?,
-                payload: None,
-            })
-        })?;
-        rows.collect()
-    }
-
     /// The batch that holds `seq`, or else the first one after it.
     pub(crate) fn batch_from(&self, seq: u64) -> rusqlite::Result<Option<Batch>> {
         let mut select = self.connection.prepare_cached(
@@ -305,28 +237,6 @@ impl Journal {
         (seq..through).find_map(|seq| self.batch_after(seq).ok().flatten())
     }
 
-    /// The files of the first segment that ends at `seq` or later.
-    ///
-    /// Ask the batches first: a batch that is found missing there was in the manifest before that,
-    /// so that no transaction around the two is needed.
-    pub(crate) fn segment_from(&self, seq: u64) -> rusqlite::Result<Vec<SegmentFile>> {
-        let mut select = self.connection.prepare_cached(
-            "SELECT first_seq, last_seq, kind, file, rows, sha256 FROM segments
-             WHERE last_seq = (SELECT min(last_seq) FROM segments WHERE last_seq >= ?1)",
-        )?;
-        select
-            .query_map([seq.cast_signed()], segment_file)?
-            .collect()
-    }
-
-    /// The whole manifest, in the log's order.
-    pub(crate) fn segments(&self) -> rusqlite::Result<Vec<SegmentFile>> {
-        let mut select = self.connection.prepare_cached(
-            "SELECT first_seq, last_seq, kind, file, rows, sha256 FROM segments ORDER BY last_seq, kind",
-        )?;
-        select.query_map([], segment_file)?.collect()
-    }
-
     /// The last sequence number given out, be it in a batch, a segment or in quarantine; or 0.
     pub(crate) fn last_seq(&self) -> rusqlite::Result<u64> {
         let mut select = self.connection.prepare_cached(
@@ -336,15 +246,6 @@ impl Journal {
                 coalesce((SELECT max(last_seq) FROM quarantine), 0))",
         )?;
         select.query_row([], |row| seq(row, 0))
-    }
-
-    /// The last sequence number that is sealed, or 0.
-    pub(crate) fn sealed_through(&self) -> rusqlite::Result<u64> {
-        self.connection.query_row(
-            "SELECT coalesce(max(last_seq), 0) FROM segments",
-            [],
-            |row| seq(row, 0),
-        )
     }
 
     fn last_batch_seq(&self) -> rusqlite::Result<u64> {
@@ -388,56 +289,6 @@ pub(crate) fn is_malformed(error: &rusqlite::Error) -> bool {
 const READ_ONLY: OpenFlags =
     OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
-fn purge(connection: &Connection, through: u64) -> rusqlite::Result<usize> {
-    let mut select = connection.prepare_cached(
-        "SELECT first_seq, length(payload) FROM batches WHERE first_seq <= ?1 ORDER BY first_seq",
-    )?;
-    let mut rows = select.query([through.cast_signed()])?;
-    let (mut last, mut bytes, mut batches) = (0, 0, 0);
-    while bytes < PURGE_BYTES && batches < PURGE_BATCHES {
-        let Some(row) = rows.next()? else { break };
-        last = seq(row, 0)?;
-        bytes += seq(row, 1)?;
-        batches += 1;
-    }
-    drop(rows);
-    connection
-        .prepare_cached("DELETE FROM batches WHERE first_seq <= ?1")?
-        .execute([last.cast_signed()])
-}
-
-fn add_files(connection: &Connection, files: &[SegmentFile]) -> rusqlite::Result<()> {
-    for file in files {
-        connection.execute(
-            "INSERT INTO segments VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                file.first_seq.cast_signed(),
-                file.last_seq.cast_signed(),
-                file.kind,
-                file.file,
-                file.rows.cast_signed(),
-                file.sha256
-            ],
-        )?;
-    }
-    Ok(())
-}
-
-fn add_quarantined(connection: &Connection, aside: &[Quarantined]) -> rusqlite::Result<()> {
-    for stretch in aside {
-        connection.execute(
-            "INSERT INTO quarantine VALUES (?1, ?2, ?3, ?4)",
-            params![
-                stretch.first_seq.cast_signed(),
-                stretch.last_seq.cast_signed(),
-                stretch.reason,
-                stretch.payload
-            ],
-        )?;
-    }
-    Ok(())
-}
-
 fn batch(row: &Row<'_>) -> rusqlite::Result<Batch> {
     Ok(Batch {
         first_seq: seq(row, 0)?,
@@ -448,18 +299,8 @@ fn batch(row: &Row<'_>) -> rusqlite::Result<Batch> {
     })
 }
 
-fn segment_file(row: &Row<'_>) -> rusqlite::Result<SegmentFile> {
-    Ok(SegmentFile {
-        first_seq: seq(row, 0)?,
-        last_seq: seq(row, 1)?,
-        kind: row.get(2)?,
-        file: row.get(3)?,
-        rows: seq(row, 4)?,
-        sha256: row.get(5)?,
-    })
-}
-
-fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+/// A sequence number or count in a row.
+pub(crate) fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let value: i64 = row.get(column)?;
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
 }

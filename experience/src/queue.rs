@@ -208,6 +208,8 @@ impl Queue {
     pub(crate) fn end(&self, error: &LogError) {
         let mut state = self.lock();
         state.end = Some(error.clone());
+        let reason = error.to_string();
+        state.health = Health::Dead { reason };
         state.fail_waiting(error);
         state.items.clear();
     }

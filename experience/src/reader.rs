@@ -1,18 +1,16 @@
 //! Reading a log, while it is written or at rest.
 
 use std::collections::VecDeque;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::batch::{Batch, BatchFault, last_of_damaged};
-use crate::cursor::{self, Attempt, Opened, SegmentCursor};
-use crate::damage::{Damage, DamagedRange, JOURNAL};
+use crate::cursor::{Attempt, Opened, SegmentCursor};
+use crate::damage::{Damage, DamagedRange};
 use crate::error::LogError;
-use crate::format;
-use crate::journal::{JOURNAL_FILE, Journal, OpenFault, is_malformed};
 use crate::record::{Entry, LineFault};
 use crate::schema::v1;
-use crate::segment::{self, FIRST_KEY, LAST_KEY, SEGMENTS, SegmentFile};
+use crate::segment_file::SegmentFile;
+use crate::source::Source;
 
 /// Reads a log in the order of its sequence numbers, with bounded memory.
 ///
@@ -20,13 +18,7 @@ use crate::segment::{self, FIRST_KEY, LAST_KEY, SEGMENTS, SegmentFile};
 /// durable when asked for is given, once; what cannot be given is told by [`damage`](Self::damage).
 #[derive(Debug)]
 pub struct LogReader {
-    /// The log's directory.
-    directory: PathBuf,
-    /// Where the segments lie.
-    segments: PathBuf,
-    journal: Option<Journal>,
-    /// The segments by their names, where no manifest can be read.
-    listed: Option<Vec<SegmentFile>>,
+    source: Source,
     /// The last number that the caller was given or asked for; `None` after a break.
     given: Option<u64>,
     /// Everything up to here is given, waiting or damaged.
@@ -36,10 +28,6 @@ pub struct LogReader {
     damage: Damage,
     /// Unknown records are counted up to here.
     counted: u64,
-    /// The position behind which nothing of the journal can be read.
-    broken_at: Option<u64>,
-    /// The first number of the last damaged batch, whose own count cannot be trusted.
-    skipped: Option<u64>,
 }
 
 impl LogReader {
@@ -49,85 +37,18 @@ impl LogReader {
     /// [`LogError::Empty`] or [`LogError::NotALog`] if there is no log, [`LogError::Newer`] if a
     /// newer program wrote it, [`LogError::Io`] or [`LogError::Journal`] if it cannot be read.
     pub fn open(path: &Path) -> Result<Self, LogError> {
-        let metadata = fs::metadata(path).map_err(|error| LogError::io("open", path, &error))?;
-        if metadata.is_file() {
-            Self::open_file(path)
-        } else {
-            Self::open_directory(path)
-        }
-    }
-
-    fn new(directory: &Path, segments: PathBuf) -> Self {
-        Self {
-            directory: directory.to_path_buf(),
-            segments,
-            journal: None,
-            listed: None,
+        let mut damage = Damage::default();
+        let source = Source::open(path, &mut damage)?;
+        source.note_quarantined(&mut damage);
+        Ok(Self {
+            source,
             given: Some(0),
             position: 0,
             waiting: VecDeque::new(),
             segment: None,
-            damage: Damage::default(),
+            damage,
             counted: 0,
-            broken_at: None,
-            skipped: None,
-        }
-    }
-
-    fn open_file(path: &Path) -> Result<Self, LogError> {
-        let directory = path.parent().unwrap_or(Path::new(""));
-        let mut reader = Self::new(directory, directory.to_path_buf());
-        reader.listed = Some(vec![described(path)?]);
-        Ok(reader)
-    }
-
-    fn open_directory(directory: &Path) -> Result<Self, LogError> {
-        let mut reader = Self::new(directory, directory.join(SEGMENTS));
-        let format = format::read(directory)?;
-        let path = directory.join(JOURNAL_FILE);
-        if path.exists() {
-            reader.open_journal(&path)?;
-        } else {
-            let files = segment::list(directory)?;
-            if files.is_empty() && format.is_none() {
-                return Err(no_log(directory)?);
-            }
-            reader
-                .damage
-                .note("the journal is gone; sealed segments are read by name".to_owned());
-            reader.listed = Some(files);
-        }
-        reader.note_quarantined();
-        Ok(reader)
-    }
-
-    fn open_journal(&mut self, path: &Path) -> Result<(), LogError> {
-        let opened = match Journal::open_read_only(path) {
-            Err(OpenFault::Library(error)) if !is_malformed(&error) => {
-                // The library wants to write its index, and cannot.
-                let opened = Journal::open_immutable(path);
-                if opened.is_ok() && has_write_ahead(path) {
-                    let note = "the journal's write-ahead file could not be read: \
-                                the latest records are missing";
-                    self.damage.note(note.to_owned());
-                }
-                opened
-            }
-            opened => opened,
-        };
-        match opened {
-            Ok(journal) => self.journal = Some(journal),
-            Err(OpenFault::Library(error)) if is_malformed(&error) => self.list_segments(&error)?,
-            Err(fault) => return Err(fault.into_error(path)),
-        }
-        Ok(())
-    }
-
-    fn list_segments(&mut self, error: &rusqlite::Error) -> Result<(), LogError> {
-        let note = format!("the journal is malformed ({error}); sealed segments are read by name");
-        self.damage.note(note);
-        self.listed = Some(segment::list(&self.directory)?);
-        Ok(())
+        })
     }
 
     /// At most `limit` entries that come after `seq`, in order; empty if there are none yet.
@@ -155,7 +76,7 @@ impl LogReader {
     pub fn entries(&mut self) -> impl Iterator<Item = Result<Entry, LogError>> {
         self.seek(0);
         self.given = None;
-        let last = self.last_seq();
+        let last = self.source.last_seq();
         let mut is_over = false;
         std::iter::from_fn(move || {
             if is_over {
@@ -172,17 +93,9 @@ impl LogReader {
         &self.damage
     }
 
-    /// The last number known to be in the log now; `u64::MAX` if that cannot be read.
-    fn last_seq(&self) -> u64 {
-        match (&self.journal, &self.listed) {
-            (Some(journal), None) => journal.last_seq().unwrap_or(u64::MAX),
-            _ => u64::MAX,
-        }
-    }
-
     fn seek(&mut self, seq: u64) {
         self.waiting.clear();
-        (self.segment, self.broken_at) = (None, None);
+        self.segment = None;
         (self.position, self.given) = (seq, Some(seq));
     }
 
@@ -208,12 +121,12 @@ impl LogReader {
     /// Opens what comes after the position; false if there is nothing.
     fn advance(&mut self) -> Result<bool, LogError> {
         let next = self.position.saturating_add(1);
-        let batch = self.batch_from(next)?;
+        let batch = self.source.batch_from(next, &mut self.damage)?;
         if let Some(batch) = batch.as_ref().filter(|batch| batch.first_seq <= next) {
             self.load(batch)?;
             return Ok(true);
         }
-        let files = self.segment_from(next)?;
+        let files = self.source.segment_from(next, &mut self.damage)?;
         let first = files.first().map(|file| file.first_seq);
         match (first, batch) {
             (Some(first), batch) if batch.as_ref().is_none_or(|batch| first < batch.first_seq) => {
@@ -229,55 +142,8 @@ impl LogReader {
         Ok(true)
     }
 
-    fn batch_from(&mut self, seq: u64) -> Result<Option<Batch>, LogError> {
-        let Some(journal) = &self.journal else {
-            return Ok(None);
-        };
-        if self.broken_at == Some(seq) {
-            return Ok(None);
-        }
-        let found = journal.batch_from(seq).and_then(|batch| match batch {
-            Some(batch) if self.skipped == Some(batch.first_seq) => {
-                journal.batch_after(batch.first_seq)
-            }
-            batch => Ok(batch),
-        });
-        match found {
-            Ok(batch) => Ok(batch),
-            Err(error) if is_malformed(&error) => {
-                let batch = journal.batch_behind(seq);
-                if batch.is_none() {
-                    self.broken_at = Some(seq);
-                    self.damage
-                        .note(format!("the journal cannot be read from {seq} on: {error}"));
-                }
-                Ok(batch)
-            }
-            Err(error) => Err(journal.error(&error)),
-        }
-    }
-
-    fn segment_from(&mut self, seq: u64) -> Result<Vec<SegmentFile>, LogError> {
-        if let (Some(journal), None) = (&self.journal, &self.listed) {
-            match journal.segment_from(seq) {
-                Ok(files) => return Ok(files),
-                Err(error) if is_malformed(&error) => self.list_segments(&error)?,
-                Err(error) => return Err(journal.error(&error)),
-            }
-        }
-        let listed = self.listed.as_deref().unwrap_or_default();
-        let last = listed
-            .iter()
-            .map(|file| file.last_seq)
-            .find(|last| *last >= seq);
-        Ok(listed
-            .iter()
-            .filter(|file| Some(file.last_seq) == last)
-            .cloned()
-            .collect())
-    }
-
     fn open_segment(&mut self, mut files: Vec<SegmentFile>, seq: u64) -> Result<(), LogError> {
+        self.source.note_quarantined(&mut self.damage);
         let last_seq = files.iter().map(|file| file.last_seq).max().unwrap_or(seq);
         let count_unknown = last_seq > self.counted;
         let mut attempt = Attempt {
@@ -285,8 +151,8 @@ impl LogReader {
             count_unknown,
         };
         loop {
-            let opened =
-                SegmentCursor::open(&self.segments, &files, seq, &mut self.damage, attempt)?;
+            let directory = self.source.segments();
+            let opened = SegmentCursor::open(directory, &files, seq, &mut self.damage, attempt)?;
             match opened {
                 Opened::Cursor(cursor) => {
                     self.segment = Some(cursor);
@@ -295,7 +161,7 @@ impl LogReader {
                 }
                 Opened::Vanished => {
                     // The manifest may have moved on since it was read.
-                    files = self.segment_from(seq)?;
+                    files = self.source.segment_from(seq, &mut self.damage)?;
                     attempt.is_last = true;
                 }
             }
@@ -307,7 +173,7 @@ impl LogReader {
             Ok(()) => self.take(batch),
             Err(BatchFault::Damaged(reason)) => self.skip(batch, reason),
             Err(BatchFault::Newer(found)) => {
-                let path = self.directory.join(JOURNAL_FILE);
+                let path = self.source.journal_path();
                 return Err(LogError::Newer {
                     path,
                     found,
@@ -328,7 +194,9 @@ impl LogReader {
                     self.damage.add_unknown(kind, 1);
                 }
                 Err(LineFault::UnknownKind(_)) => {}
-                Err(LineFault::Unreadable(reason)) => self.damage.add(lost(seq, seq, reason)),
+                Err(LineFault::Unreadable(reason)) => {
+                    self.damage.add(DamagedRange::in_journal(seq, seq, reason));
+                }
             }
         }
         self.position = batch.end() - 1;
@@ -336,12 +204,12 @@ impl LogReader {
     }
 
     fn skip(&mut self, batch: &Batch, reason: String) {
-        let journal = self.journal.as_ref();
-        let next = journal.and_then(|journal| journal.batch_after(batch.first_seq).ok().flatten());
+        let next = self.source.batch_after(batch.first_seq);
         let last = last_of_damaged(batch, next.as_ref());
-        self.damage.add(lost(batch.first_seq, last, reason));
+        self.damage
+            .add(DamagedRange::in_journal(batch.first_seq, last, reason));
         self.position = last.max(self.position);
-        self.skipped = Some(batch.first_seq);
+        self.source.skip(batch);
     }
 
     /// Tells of the records in `from..to` unless they are known to have been put aside.
@@ -349,89 +217,12 @@ impl LogReader {
         if from >= to {
             return;
         }
-        self.note_quarantined();
-        let known = |range: &DamagedRange| range.first_seq <= from && range.last_seq + 1 >= to;
-        if !self.damage.ranges().any(known) {
+        self.source.note_quarantined(&mut self.damage);
+        let from = self.damage.first_unknown(from);
+        if from < to {
+            let reason = "missing from the log".to_owned();
             self.damage
-                .add(lost(from, to - 1, "missing from the log".to_owned()));
+                .add(DamagedRange::in_journal(from, to - 1, reason));
         }
     }
-
-    fn note_quarantined(&mut self) {
-        let Some(journal) = &self.journal else { return };
-        match journal.quarantined() {
-            Ok(stretches) => {
-                for stretch in stretches {
-                    self.damage
-                        .add(lost(stretch.first_seq, stretch.last_seq, stretch.reason));
-                }
-            }
-            Err(error) => self
-                .damage
-                .note(format!("the journal's quarantine is unreadable: {error}")),
-        }
-    }
-}
-
-fn lost(first_seq: u64, last_seq: u64, reason: String) -> DamagedRange {
-    let records = Some((last_seq - first_seq).saturating_add(1));
-    DamagedRange {
-        first_seq,
-        last_seq,
-        place: JOURNAL.to_owned(),
-        records,
-        reason,
-    }
-}
-
-fn no_log(directory: &Path) -> Result<LogError, LogError> {
-    if segment::names(directory)?.is_empty() {
-        return Ok(LogError::Empty {
-            directory: directory.to_path_buf(),
-        });
-    }
-    let reason = "it holds neither a journal nor segments".to_owned();
-    Ok(LogError::NotALog {
-        path: directory.to_path_buf(),
-        reason,
-    })
-}
-
-fn has_write_ahead(journal: &Path) -> bool {
-    let mut name = journal.as_os_str().to_owned();
-    name.push("-wal");
-    fs::metadata(PathBuf::from(name)).is_ok_and(|metadata| metadata.len() > 0)
-}
-
-/// A single file as what its own metadata say it is.
-fn described(path: &Path) -> Result<SegmentFile, LogError> {
-    let not_ours = |reason: String| LogError::NotALog {
-        path: path.to_path_buf(),
-        reason,
-    };
-    let metadata = segment::metadata_of(path)
-        .map_err(|reason| not_ours(format!("it is no whole Parquet file: {reason}")))?;
-    let number = |key| cursor::value(&metadata, key).and_then(|text| text.parse().ok());
-    let (kind, first, last) = (
-        cursor::kind_of(&metadata),
-        number(FIRST_KEY),
-        number(LAST_KEY),
-    );
-    let (Some(kind), Some(first_seq), Some(last_seq)) = (kind, first, last) else {
-        return Err(not_ours("its metadata do not name a segment".to_owned()));
-    };
-    let file = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default()
-        .to_owned();
-    let (rows, sha256) = (segment::rows_of(&metadata), None);
-    Ok(SegmentFile {
-        first_seq,
-        last_seq,
-        kind,
-        file,
-        rows,
-        sha256,
-    })
 }

@@ -12,7 +12,7 @@ use crate::lock::DirectoryLock;
 use crate::options::LogOptions;
 use crate::quarantine::Quarantined;
 use crate::salvage;
-use crate::segment::{self, SEGMENTS, SegmentFile};
+use crate::segment_file::{self, SEGMENTS, SegmentFile};
 
 /// What was found when a log was opened for writing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,13 +74,9 @@ pub(crate) fn recover(
 
 fn create(directory: &Path) -> Result<(), LogError> {
     fs::create_dir_all(directory).map_err(|error| LogError::io("create", directory, &error))?;
-    // The names on the way may be new too. One that may not be opened was not made just now.
-    for ancestor in directory
-        .ancestors()
-        .skip(1)
-        .filter(|ancestor| ancestor.is_dir())
-        .take(3)
-    {
+    // The names on the way may be new too; those that cannot be synced were not made here.
+    let path = fs::canonicalize(directory).map_err(|e| LogError::io("find", directory, &e))?;
+    for ancestor in path.ancestors().skip(1).take(3) {
         let _ = format::sync_directory(ancestor);
     }
     Ok(())
@@ -161,7 +157,7 @@ pub(crate) fn adopt(
     journal: &mut Journal,
     recovery: &mut Recovery,
 ) -> Result<(), LogError> {
-    let mut files = segment::list(directory)?;
+    let mut files = segment_file::list(directory)?;
     // Of overlapping stretches the longest: a shorter one is the rest of an interrupted sealing.
     files.sort_by_key(|file| (file.first_seq, u64::MAX - file.last_seq));
     let failed = |error: rusqlite::Error| LogError::journal(journal.path(), &error);
@@ -175,9 +171,10 @@ pub(crate) fn adopt(
         }
         stretch = (file.first_seq, file.last_seq);
         let path = directory.join(SEGMENTS).join(&file.file);
-        let sha256 = segment::sha256_of(&path).map_err(|e| LogError::io("read", &path, &e))?;
+        let sha256 = segment_file::sha256_of(&path).map_err(|e| LogError::io("read", &path, &e))?;
         file.sha256 = Some(sha256);
-        file.rows = segment::metadata_of(&path).map_or(0, |metadata| segment::rows_of(&metadata));
+        file.rows =
+            segment_file::metadata_of(&path).map_or(0, |metadata| segment_file::rows_of(&metadata));
         adopted.push(file);
     }
     if adopted.is_empty() {
@@ -215,9 +212,9 @@ fn check_files(
     let segments = directory.join(SEGMENTS);
     let manifest = journal.segments().map_err(|error| journal.error(&error))?;
     let named: BTreeSet<&str> = manifest.iter().map(|file| file.file.as_str()).collect();
-    let present: BTreeSet<String> = segment::names(&segments)?.into_iter().collect();
+    let present: BTreeSet<String> = segment_file::names(&segments)?.into_iter().collect();
     for name in &present {
-        let is_ours = segment::is_temporary(name) || SegmentFile::from_name(name).is_some();
+        let is_ours = segment_file::is_temporary(name) || SegmentFile::from_name(name).is_some();
         if is_ours && !named.contains(name.as_str()) {
             let path = segments.join(name);
             fs::remove_file(&path).map_err(|error| LogError::io("remove", &path, &error))?;

@@ -8,7 +8,8 @@ use crate::journal::{JOURNAL_FILE, Journal};
 use crate::options::{LogOptions, Step};
 use crate::quarantine::Quarantined;
 use crate::record::Entry;
-use crate::segment::{SegmentFile, SegmentWriter};
+use crate::segment::SegmentWriter;
+use crate::segment_file::SegmentFile;
 
 /// A segment whose files are in place, but which no manifest names yet.
 #[derive(Debug)]

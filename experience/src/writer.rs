@@ -1,9 +1,7 @@
 //! The one thread that writes: commits batches, answers tickets, seals, dies and comes back.
 
-use std::fs::{self, File};
-use std::io::Write;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -13,17 +11,15 @@ use tokio::sync::watch;
 use crate::batch::Batch;
 use crate::error::LogError;
 use crate::health::Health;
-use crate::journal::{JOURNAL_FILE, Journal};
+use crate::journal::Journal;
 use crate::lock::DirectoryLock;
 use crate::options::{LogOptions, Step};
 use crate::queue::{Command, Line, Queue, Reply, Work};
+use crate::revival::reopen;
 use crate::seal::{Sealed, seal};
 
 /// How long to wait after a segment could not be sealed.
 const SEAL_RETRY: Duration = Duration::from_secs(30);
-
-/// What must fit on the disk before a dead journal is tried again, bytes.
-const PROBE_BYTES: usize = 1 << 20;
 
 /// The writer's own state; nobody else touches the journal for writing.
 pub(crate) struct Writer {
@@ -249,52 +245,21 @@ impl Writer {
         }
     }
 
-    /// A fresh handle, on a disk that takes bytes, holding everything that was acknowledged.
     fn reopen(&mut self) -> Result<(), LogError> {
-        let directory = &self.directory;
-        let step = self
-            .options
-            .reach(Step::Revive)
-            .and_then(|()| probe(directory));
-        step.map_err(|error| LogError::io("write to", directory, &error))?;
-        let path = directory.join(JOURNAL_FILE);
-        let failed = |error: rusqlite::Error| LogError::journal(&path, &error);
-        let mut journal = Journal::open(&path, self.options.journal_bytes)
-            .map_err(|fault| fault.into_error(&path))?;
-        self.check_acknowledged(&journal)?;
-        journal.checkpoint().map_err(failed)?;
+        let (last, sealed) = (self.last(), *self.sealed.borrow());
+        let mut journal = reopen(&self.directory, &self.options, last, sealed)?;
         if let Some(sealed) = &self.unlisted {
             journal
                 .seal(&sealed.files, &sealed.aside, sealed.through)
-                .map_err(failed)?;
+                .map_err(|error| journal.error(&error))?;
             self.sealed.send_replace(sealed.through);
             (self.unlisted, self.purging) = (None, true);
         }
-        journal.beat().map_err(failed)?;
         // A commit that failed late may have reached the disk: its numbers are taken then.
-        let last = journal.last_seq().map_err(failed)?;
+        let last = journal.last_seq().map_err(|error| journal.error(&error))?;
         self.durable.send_replace(last);
         self.journal = Some(journal);
         Ok(())
-    }
-
-    /// Reads the last acknowledged record's batch again.
-    fn check_acknowledged(&self, journal: &Journal) -> Result<(), LogError> {
-        let last = self.last();
-        let path = self.directory.join(JOURNAL_FILE);
-        if last <= *self.sealed.borrow() {
-            return Ok(());
-        }
-        let found = journal
-            .batch_from(last)
-            .map_err(|error| LogError::journal(&path, &error))?;
-        match found {
-            Some(batch) if batch.seqs().contains(&last) && batch.verify().is_ok() => Ok(()),
-            _ => {
-                let reason = format!("the acknowledged record {last} is not in it any more");
-                Err(LogError::Journal { path, reason })
-            }
-        }
     }
 
     fn begin_sealing(&mut self) {
@@ -422,15 +387,4 @@ impl Drop for SealedGuard {
         // A closed queue has no use for it.
         let _ = self.0.command(Command::Sealed);
     }
-}
-
-/// Writes, syncs and removes a file, to see whether the disk takes bytes.
-fn probe(directory: &Path) -> std::io::Result<()> {
-    let path = directory.join("probe.tmp");
-    let written = File::create(&path).and_then(|mut file| {
-        file.write_all(&vec![0; PROBE_BYTES])?;
-        file.sync_all()
-    });
-    let removed = fs::remove_file(&path);
-    written.and(removed)
 }

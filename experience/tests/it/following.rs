@@ -143,6 +143,7 @@ fn a_flush_covers_what_was_appended_before() {
     log.close().unwrap();
     assert_eq!(runtime.block_on(log.flush()), Err(LogError::Closed));
     assert_eq!(log.append(decision(1)).wait(), Err(LogError::Closed));
+    assert!(matches!(log.health(), Health::Dead { .. }));
     assert_eq!(log.seal(), Err(LogError::Closed));
     assert_eq!(log.close(), Ok(()));
 }
