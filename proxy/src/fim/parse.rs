@@ -205,6 +205,15 @@ mod tests {
     }
 
     #[test]
+    fn a_recorded_prompt_of_continue_tells_its_file() {
+        let prompt = "<fim_prefix>\n# calc.py\ndef add(a, b):\n    return a + b\n\n\ndef sub(a, b):<fim_suffix>\n<fim_middle>";
+        let prefix = "\n# calc.py\ndef add(a, b):\n    return a + b\n\n\ndef sub(a, b):";
+        check(prompt, FimTemplate::StarCoder, "", prefix, "\n");
+        let file = parse(prompt).and_then(|parsed| parsed.file);
+        assert_eq!(file.as_deref(), Some("calc.py"));
+    }
+
+    #[test]
     fn a_line_after_the_middle_belongs_to_the_prefix() {
         check(
             "<|fim_prefix|>a\n<|fim_suffix|>c<|fim_middle|>    x.",
