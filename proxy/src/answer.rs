@@ -47,6 +47,14 @@ pub struct Alternative {
 }
 
 impl Alternative {
+    #[cfg(test)]
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            ..Self::default()
+        }
+    }
+
     /// How it ended, in the words of the `OpenAI` protocol.
     pub fn finish_reason(&self) -> &'static str {
         self.ending.unwrap_or(Ending::Stop).as_str()
@@ -156,7 +164,13 @@ impl Answer {
 
     fn open_proposal(&self, choice: u32, text: &str, at_ms: i64) {
         if text.trim().is_empty() {
-            self.echo.record(self.silence(choice, at_ms));
+            self.echo
+                .record(self.known(choice, Outcome::silent(), at_ms));
+            return;
+        }
+        if self.request.speculative {
+            self.echo
+                .record(self.known(choice, Outcome::speculative(text), at_ms));
             return;
         }
         let window = window(&self.request);
@@ -165,9 +179,8 @@ impl Answer {
         self.echo.record_changes(changes);
     }
 
-    /// An answer without text needs no waiting: what became of it is known.
-    fn silence(&self, choice: u32, at_ms: i64) -> Record {
-        let outcome = Outcome::silent();
+    /// An answer that need not be waited for: what becomes of it is known.
+    fn known(&self, choice: u32, outcome: Outcome, at_ms: i64) -> Record {
         let label = KindLabel {
             kind: outcome.fate.as_str(),
         };

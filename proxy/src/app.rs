@@ -16,8 +16,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::caller::{Identity, Peer};
 use crate::complete::complete;
-use crate::dialect::ApiError;
-use crate::events::event;
+use crate::dialect::{ApiError, llama_cpp, openai, tabby};
+use crate::events;
 use crate::ids::DecisionId;
 use crate::metrics::StatusLabel;
 use crate::pages;
@@ -28,6 +28,11 @@ pub fn router(echo: Arc<Echo>) -> Router {
     Router::new()
         .route("/v1/completions", post(completions))
         .route("/completions", post(completions))
+        .route("/infill", post(infill))
+        .route("/v1/health", get(tabby::health).post(tabby::health))
+        .route("/v1beta/server_setting", get(tabby::server_setting))
+        .route("/v1/events", post(tabby_events))
+        .route("/health", get(pages::healthz))
         .route("/v1/models", get(pages::models))
         .route("/v1/models/{name}", get(pages::model))
         .route("/v1/echo/events", post(events))
@@ -40,17 +45,57 @@ pub fn router(echo: Arc<Echo>) -> Router {
         .with_state(echo)
 }
 
+/// `OpenAI`'s path, which Tabby's plugins use too.
 async fn completions(
     State(echo): State<Arc<Echo>>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (identity, headers, body) = admit(&echo, request).await?;
-    complete(echo, identity, &headers, body).await
+    let decode = if tabby::is_meant(&body) {
+        tabby::decode
+    } else {
+        openai::decode
+    };
+    complete(echo, identity, &headers, body, decode).await
+}
+
+async fn infill(State(echo): State<Arc<Echo>>, request: Request) -> Response {
+    let answered = async {
+        let (identity, headers, body) = admit(&echo, request).await?;
+        complete(
+            Arc::clone(&echo),
+            identity,
+            &headers,
+            body,
+            llama_cpp::decode,
+        )
+        .await
+    };
+    answered
+        .await
+        .unwrap_or_else(|error| llama_cpp::error(&error))
 }
 
 async fn events(State(echo): State<Arc<Echo>>, request: Request) -> Result<Response, ApiError> {
     let (identity, _, body) = admit(&echo, request).await?;
-    event(&echo, &identity, &body).await
+    events::event(&echo, &identity, &body, events::decode).await
+}
+
+async fn tabby_events(
+    State(echo): State<Arc<Echo>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let line = request
+        .uri()
+        .query()
+        .is_some_and(|query| query.contains("select_kind=line"));
+    let decode = if line {
+        events::decode_tabby_line
+    } else {
+        events::decode_tabby
+    };
+    let (identity, _, body) = admit(&echo, request).await?;
+    events::event(&echo, &identity, &body, decode).await
 }
 
 async fn unknown_path() -> ApiError {

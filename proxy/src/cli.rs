@@ -58,6 +58,7 @@ type Outcome = Result<ExitCode, Box<dyn Error>>;
 /// Runs a command. An error is one clear line on the standard error, and exit status 1.
 pub fn run(command: Command) -> ExitCode {
     start_logging(&command);
+    quieten_panics();
     let outcome = match command.action {
         Action::Serve(arguments) => serve::run(arguments),
         Action::Demo(arguments) => demo::run(arguments),
@@ -83,6 +84,17 @@ pub fn run(command: Command) -> ExitCode {
         eprintln!("echo-proxy: {error}");
         ExitCode::FAILURE
     })
+}
+
+/// A panic's message may quote a user's text: only its place is written.
+fn quieten_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        tracing::error!(place, "a panic: please report it with this place");
+    }));
 }
 
 fn start_logging(command: &Command) {

@@ -3,28 +3,28 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::body::Bytes;
+use axum::http::HeaderMap;
+use axum::response::Response;
 use echo_experience::{Decision, Record, Ticket};
 use echo_policy::{Facts, Features};
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::StreamExt as _;
 
 use crate::answer::{Answer, window};
 use crate::arm::Arm;
 use crate::caller::Identity;
-use crate::dialect::ApiError;
-use crate::dialect::openai::{self, Choice, Completion, DONE, Decoded};
+use crate::dialect::{ApiError, Decode, Decoded};
 use crate::ids::DecisionId;
 use crate::metrics::ArmLabel;
 use crate::project;
+use crate::reply::{self, Head};
 use crate::request::CompletionRequest;
 use crate::route::{self, Cohort, Route};
 use crate::state::{Echo, Live};
 use crate::upstream::{Piece, PieceStream, UpstreamError};
-use crate::watch::UserKey;
+use crate::watch::{Recent, UserKey};
 
-/// Answers one completion request.
+/// Answers one completion request, which `decode` reads.
 ///
 /// # Errors
 ///
@@ -35,26 +35,24 @@ pub async fn complete(
     identity: Identity,
     headers: &HeaderMap,
     body: Bytes,
+    decode: Decode,
 ) -> Result<Response, ApiError> {
     let started = Instant::now();
     let live = echo.live.load_full();
     let Decoded {
         mut request,
-        include_usage,
-    } = openai::decode(&body, &live.config)?;
+        dialect,
+    } = decode(&body, &live.config)?;
     identity.complete(&mut request, headers);
     let user = identity.user(&request);
     echo.projects.show(&user, &request, echo.clock.now_ms());
     request.user = Some(project::name(&user));
     let request = Arc::new(request);
 
-    let (changes, recent) = echo
-        .watch
-        .request(&user, &window(&request), echo.clock.now_ms());
-    echo.record_changes(changes);
     if request.max_tokens == 0 {
-        return Ok(warm_up(&request));
+        return Ok(reply::warm_up(dialect.as_ref(), &request));
     }
+    let recent = look_back(&echo, &user, &request);
 
     let id = DecisionId::new();
     let cohort = Cohort::of(&user, &live.config.control);
@@ -81,32 +79,23 @@ pub async fn complete(
         }
     };
     let head = Head::of(&answer, route.policy_version);
-    let response = if request.stream {
-        streamed(answer, first, pieces, head.clone(), include_usage)
+    Ok(if request.stream {
+        reply::streamed(answer, first, pieces, head, dialect)
     } else {
-        whole(answer, first, pieces, &head).await?
-    };
-    Ok(head.on(response))
+        reply::whole(answer, first, pieces, &head, dialect.as_ref()).await?
+    })
 }
 
-/// Some editors ask for no tokens at all, so that a server reads its prompt ahead of time.
-fn warm_up(request: &CompletionRequest) -> Response {
-    let id = DecisionId::new().completion();
-    let choices = [Choice {
-        text: "",
-        index: 0,
-        logprobs: (),
-        finish_reason: Some("length"),
-    }];
-    let body = Completion {
-        id: &id,
-        object: OBJECT,
-        created: 0,
-        model: &request.model,
-        choices: &choices,
-        usage: Some(openai::Usage::default()),
-    };
-    ([(header::CONTENT_TYPE, "application/json")], body.to_json()).into_response()
+/// Reads what the request shows of the user's open proposals. A request made ahead of the user shows
+/// what the editor supposes, and nothing that the user did.
+fn look_back(echo: &Echo, user: &UserKey, request: &CompletionRequest) -> Recent {
+    let now_ms = echo.clock.now_ms();
+    if request.speculative {
+        return echo.watch.recent(user, request.file.as_deref());
+    }
+    let (changes, recent) = echo.watch.request(user, &window(request), now_ms);
+    echo.record_changes(changes);
+    recent
 }
 
 #[expect(
@@ -219,206 +208,3 @@ async fn is_durable(echo: &Echo, ticket: Ticket, ack_ms: u64) -> bool {
     }
     logged
 }
-
-/// What is said about an answer beside its text.
-#[derive(Debug, Clone)]
-struct Head {
-    id: DecisionId,
-    arm: String,
-    logged: bool,
-    fallback: bool,
-    policy_version: u64,
-    created: i64,
-}
-
-impl Head {
-    fn of(answer: &Answer, policy_version: u64) -> Self {
-        Self {
-            id: answer.id,
-            arm: answer.arm.clone(),
-            logged: answer.logged,
-            fallback: answer.fallback,
-            policy_version,
-            created: answer.created_s(),
-        }
-    }
-
-    fn model(&self) -> &str {
-        self.arm.split('@').next().unwrap_or(&self.arm)
-    }
-
-    fn on(&self, mut response: Response) -> Response {
-        let flag = |is: bool| (if is { "1" } else { "0" }).to_owned();
-        let said = [
-            ("x-echo-decision", self.id.to_string()),
-            ("x-request-id", self.id.to_string()),
-            ("x-echo-arm", self.arm.clone()),
-            ("x-echo-policy", self.policy_version.to_string()),
-            ("x-echo-logged", flag(self.logged)),
-            ("x-echo-fallback", flag(self.fallback)),
-        ];
-        for (name, value) in said {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                response
-                    .headers_mut()
-                    .insert(HeaderName::from_static(name), value);
-            }
-        }
-        response
-    }
-
-    fn event(&self, choices: &[Choice<'_>], usage: Option<openai::Usage>) -> Bytes {
-        let id = self.id.completion();
-        let completion = Completion {
-            id: &id,
-            object: OBJECT,
-            created: self.created,
-            model: self.model(),
-            choices,
-            usage,
-        };
-        Bytes::from(completion.to_event())
-    }
-}
-
-const OBJECT: &str = "text_completion";
-
-/// The answer in one piece.
-async fn whole(
-    mut answer: Answer,
-    first: Piece,
-    mut pieces: PieceStream,
-    head: &Head,
-) -> Result<Response, ApiError> {
-    answer.add(&first);
-    while let Some(piece) = pieces.next().await {
-        match piece {
-            Ok(piece) => answer.add(&piece),
-            Err(error) => {
-                answer.interrupt();
-                return Err(ApiError::from(&error));
-            }
-        }
-    }
-    let alternatives = answer.alternatives().iter();
-    let choices: Vec<Choice<'_>> = (0..)
-        .zip(alternatives)
-        .map(|(index, alternative)| Choice {
-            text: &alternative.text,
-            index,
-            logprobs: (),
-            finish_reason: Some(alternative.finish_reason()),
-        })
-        .collect();
-    let id = head.id.completion();
-    let completion = Completion {
-        id: &id,
-        object: OBJECT,
-        created: head.created,
-        model: head.model(),
-        choices: &choices,
-        usage: Some(answer.usage()),
-    };
-    let json = completion.to_json();
-    answer.finish();
-    Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
-}
-
-/// The answer as it comes: one event a piece, each flushed by itself.
-fn streamed(
-    answer: Answer,
-    first: Piece,
-    pieces: PieceStream,
-    head: Head,
-    include_usage: bool,
-) -> Response {
-    let first: PieceStream = Box::pin(stream::once(std::future::ready(Ok(first))));
-    let state = Streaming {
-        answer: Some(answer),
-        pieces: Box::pin(first.chain(pieces)),
-        head,
-        include_usage,
-    };
-    let body = Body::from_stream(events(state));
-    let headers = [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-cache"),
-        (HeaderName::from_static("x-accel-buffering"), "no"),
-    ];
-    (headers, body).into_response()
-}
-
-struct Streaming {
-    /// `None` once the stream is at its end.
-    answer: Option<Answer>,
-    pieces: PieceStream,
-    head: Head,
-    include_usage: bool,
-}
-
-fn events(state: Streaming) -> impl Stream<Item = Result<Bytes, BrokenOff>> {
-    stream::unfold((state, false), async |(mut state, broken)| {
-        if broken {
-            return Some((Err(BrokenOff), (state, false)));
-        }
-        let mut answer = state.answer.take()?;
-        loop {
-            match state.pieces.next().await {
-                Some(Ok(piece)) => {
-                    answer.add(&piece);
-                    let Some(event) = piece_event(&state.head, &piece) else {
-                        continue;
-                    };
-                    state.answer = Some(answer);
-                    return Some((Ok(event), (state, false)));
-                }
-                Some(Err(error)) => {
-                    tracing::warn!(arm = answer.arm, %error, "an arm broke off its answer");
-                    answer.interrupt();
-                    let error = ApiError {
-                        code: Some("stream_interrupted"),
-                        ..ApiError::from(&error)
-                    };
-                    let event = Bytes::from(format!("data: {}\n\n", error.body()));
-                    return Some((Ok(event), (state, true)));
-                }
-                None => {
-                    let mut last = Vec::new();
-                    if state.include_usage {
-                        last.extend_from_slice(&state.head.event(&[], Some(answer.usage())));
-                    }
-                    last.extend_from_slice(DONE.as_bytes());
-                    answer.finish();
-                    return Some((Ok(Bytes::from(last)), (state, false)));
-                }
-            }
-        }
-    })
-}
-
-fn piece_event(head: &Head, piece: &Piece) -> Option<Bytes> {
-    let (text, index, finish_reason) = match piece {
-        Piece::Text { choice, text } => (text.as_str(), *choice, None),
-        Piece::End { choice, ending } => ("", *choice, Some(ending.as_str())),
-        Piece::Usage { .. } => return None,
-    };
-    let choice = Choice {
-        text,
-        index,
-        logprobs: (),
-        finish_reason,
-    };
-    Some(head.event(&[choice], None))
-}
-
-/// Ends a body so that the client sees it broken off, and not complete.
-#[derive(Debug)]
-struct BrokenOff;
-
-impl std::fmt::Display for BrokenOff {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the upstream broke off")
-    }
-}
-
-impl std::error::Error for BrokenOff {}

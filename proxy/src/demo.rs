@@ -120,7 +120,7 @@ pub async fn run(
         board
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .event(event)
+            .event(event);
     };
     let stop = CancellationToken::new();
     let mut view = view().map_err(DemoError::Screen)?;

@@ -1,4 +1,5 @@
-//! `POST /v1/echo/events`: what an editor says of a proposal in so many words.
+//! What an editor says of a proposal in so many words: `POST /v1/echo/events`, and Tabby's
+//! `POST /v1/events`.
 
 use std::time::Duration;
 
@@ -38,8 +39,13 @@ struct Body {
 ///
 /// 400 for a body that is none, 404 for a decision that is not known or of another tenant, 503 when
 /// the log does not take it.
-pub async fn event(echo: &Echo, identity: &Identity, bytes: &[u8]) -> Result<Response, ApiError> {
-    let (body, id, kind) = decode(bytes)?;
+pub async fn event(
+    echo: &Echo,
+    identity: &Identity,
+    bytes: &[u8],
+    decode: fn(&[u8]) -> Result<Told, ApiError>,
+) -> Result<Response, ApiError> {
+    let Told { body, id, kind } = decode(bytes)?;
     let event = Event {
         decision: id.as_u128(),
         choice: body.choice,
@@ -91,23 +97,94 @@ pub async fn event(echo: &Echo, identity: &Identity, bytes: &[u8]) -> Result<Res
 /// How long an event waits to be on disk.
 const LOG_WAIT: Duration = Duration::from_secs(2);
 
-fn decode(bytes: &[u8]) -> Result<(Body, DecisionId, EventKind), ApiError> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let body: Body =
-        serde_path_to_error::deserialize(&mut json).map_err(|e| ApiError::wrong_field(&e))?;
-    let id = DecisionId::parse(&body.decision_id).ok_or_else(|| {
-        ApiError::invalid(
-            Some("decision_id"),
-            "`decision_id` is no id of a completion.",
-        )
-    })?;
+/// A decoded event.
+pub struct Told {
+    body: Body,
+    id: DecisionId,
+    kind: EventKind,
+}
+
+/// Reads an event of our own form.
+///
+/// # Errors
+///
+/// 400, naming the field at fault.
+pub fn decode(bytes: &[u8]) -> Result<Told, ApiError> {
+    let body: Body = read(bytes)?;
     let kind = body.kind.parse().map_err(|_| {
         ApiError::invalid(
             Some("type"),
             "`type` must be shown, accepted, partial, rejected or edited.",
         )
     })?;
-    Ok((body, id, kind))
+    told(body, kind)
+}
+
+/// An event as Tabby's plugins send it.
+#[derive(Debug, Deserialize)]
+struct TabbyBody {
+    #[serde(rename = "type")]
+    kind: String,
+    completion_id: String,
+    #[serde(default)]
+    choice_index: u32,
+}
+
+/// Reads an event of Tabby's form. What a plugin dismissed may have been typed by hand just as it was
+/// proposed: later requests overrule it.
+///
+/// # Errors
+///
+/// 400, naming the field at fault.
+pub fn decode_tabby(bytes: &[u8]) -> Result<Told, ApiError> {
+    tabby(bytes, EventKind::Accepted)
+}
+
+/// Reads an event of Tabby's form whose query says that a line was selected.
+///
+/// # Errors
+///
+/// 400, naming the field at fault.
+pub fn decode_tabby_line(bytes: &[u8]) -> Result<Told, ApiError> {
+    tabby(bytes, EventKind::Partial)
+}
+
+fn tabby(bytes: &[u8], selected: EventKind) -> Result<Told, ApiError> {
+    let tabby: TabbyBody = read(bytes)?;
+    let kind = match tabby.kind.as_str() {
+        "view" => EventKind::Shown,
+        "select" => selected,
+        "dismiss" => EventKind::Rejected,
+        _ => {
+            return Err(ApiError::invalid(
+                Some("type"),
+                "`type` must be view, select or dismiss.",
+            ));
+        }
+    };
+    let body = Body {
+        decision_id: tabby.completion_id,
+        kind: tabby.kind,
+        choice: tabby.choice_index,
+        accepted_length: None,
+        text: None,
+    };
+    told(body, kind)
+}
+
+fn told(body: Body, kind: EventKind) -> Result<Told, ApiError> {
+    let id = DecisionId::parse(&body.decision_id).ok_or_else(|| {
+        ApiError::invalid(
+            Some("decision_id"),
+            "`decision_id` is no id of a completion.",
+        )
+    })?;
+    Ok(Told { body, id, kind })
+}
+
+fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    serde_path_to_error::deserialize(&mut json).map_err(|e| ApiError::wrong_field(&e))
 }
 
 fn unknown() -> ApiError {

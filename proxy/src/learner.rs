@@ -368,7 +368,7 @@ fn newest_snapshot(folder: &Path, schema: &FeatureSchema, config: &Config) -> Op
         match resumed {
             Ok(fold) => return Some(fold),
             Err(error) => {
-                tracing::warn!(path = %path.display(), error, "a snapshot is passed over")
+                tracing::warn!(path = %path.display(), error, "a snapshot is passed over");
             }
         }
     }

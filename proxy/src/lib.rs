@@ -39,6 +39,7 @@ pub mod metrics;
 pub mod pages;
 pub mod project;
 pub mod proposals;
+pub mod reply;
 pub mod request;
 pub mod restore;
 pub mod route;

@@ -32,4 +32,7 @@ pub struct CompletionRequest {
     pub n: u32,
     /// Whether the answer is to be streamed.
     pub stream: bool,
+    /// Whether the editor asks ahead of the user, as if he had taken a proposal that he may not have
+    /// seen yet.
+    pub speculative: bool,
 }

@@ -88,6 +88,21 @@ impl Watch {
         (changes, recent)
     }
 
+    /// A user's recent acceptance, all in all and in one file.
+    pub fn recent(&self, user: &UserKey, file: Option<&str>) -> Recent {
+        let tracker = self.users.get(user);
+        tracker.map_or(
+            Recent {
+                user: 0.5,
+                file: 0.5,
+            },
+            |tracker| Recent {
+                user: tracker.recent().user(),
+                file: tracker.recent().file(file),
+            },
+        )
+    }
+
     /// Opens a proposal. Returns news of those that had to make room.
     pub fn proposed(&self, user: &UserKey, proposal: Proposal) -> Vec<Change> {
         let known = Known {

@@ -33,6 +33,14 @@ impl Outcome {
         }
     }
 
+    /// The outcome of an answer to a request made ahead of the user, who may never come there.
+    pub fn speculative(text: &str) -> Self {
+        Self {
+            fate: Fate::Speculative,
+            ..Self::censored(crate::lexeme::count(text), true)
+        }
+    }
+
     /// The outcome of a proposal of `shown_chars` characters of which nothing is known, and nothing
     /// will be when `settled`.
     pub fn censored(shown_chars: u32, settled: bool) -> Self {

@@ -112,6 +112,14 @@ impl ApiError {
         }
     }
 
+    /// The error in the midst of a stream, after which the connection is broken off.
+    pub fn stream_interrupted(error: &UpstreamError) -> Self {
+        Self {
+            code: Some("stream_interrupted"),
+            ..Self::from(error)
+        }
+    }
+
     /// The error's body.
     pub fn body(&self) -> Value {
         json!({"error": {

@@ -3,11 +3,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::answer::Alternative;
 use crate::config::Config;
-use crate::dialect::ApiError;
+use crate::dialect::{ApiError, Decoded, Dialect};
 use crate::fim;
 use crate::language;
+use crate::reply::Head;
 use crate::request::CompletionRequest;
+use crate::upstream::Piece;
 
 /// The body of a request, as far as Echo reads it; unknown fields are let pass.
 #[derive(Debug, Deserialize)]
@@ -49,15 +52,6 @@ enum Prompt {
 enum Stop {
     One(String),
     Many(Vec<String>),
-}
-
-/// A decoded request with what only this dialect knows.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Decoded {
-    /// The request.
-    pub request: CompletionRequest,
-    /// Whether a streamed answer ends with its usage.
-    pub include_usage: bool,
 }
 
 /// Decodes a body. `file` and `language` are what headers said.
@@ -121,10 +115,8 @@ pub fn decode(body: &[u8], config: &Config) -> Result<Decoded, ApiError> {
         .stream_options
         .and_then(|o| o.include_usage)
         .unwrap_or(false);
-    Ok(Decoded {
-        request,
-        include_usage,
-    })
+    let dialect = Box::new(OpenAi { include_usage });
+    Ok(Decoded { request, dialect })
 }
 
 /// Finds both sides of the cursor, the file and the language.
@@ -182,17 +174,88 @@ fn in_range(param: &str, value: Option<f64>, least: f64, most: f64) -> Result<()
     }
 }
 
-/// One alternative of an answer.
-#[derive(Debug, Clone, Serialize)]
-pub struct Choice<'a> {
-    /// Its text, or the next piece of it.
-    pub text: &'a str,
-    /// Which alternative it is, from 0.
-    pub index: u32,
+/// How `OpenAI` writes answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct OpenAi {
+    /// Whether a streamed answer ends with its usage.
+    include_usage: bool,
+}
+
+impl Dialect for OpenAi {
+    fn whole(&self, head: &Head, alternatives: &[Alternative], usage: Usage) -> String {
+        let choices: Vec<Choice<'_>> = (0..)
+            .zip(alternatives)
+            .map(|(index, alternative)| Choice {
+                text: &alternative.text,
+                index,
+                logprobs: (),
+                finish_reason: Some(alternative.finish_reason()),
+            })
+            .collect();
+        completion(head, &choices, Some(usage))
+    }
+
+    fn piece(&self, head: &Head, piece: &Piece) -> Option<String> {
+        let (text, index, finish_reason) = match piece {
+            Piece::Text { choice, text } => (text.as_str(), *choice, None),
+            Piece::End { choice, ending } => ("", *choice, Some(ending.as_str())),
+            Piece::Usage { .. } => return None,
+        };
+        let choice = Choice {
+            text,
+            index,
+            logprobs: (),
+            finish_reason,
+        };
+        Some(event(&completion(head, &[choice], None)))
+    }
+
+    fn end(&self, head: &Head, usage: Usage) -> String {
+        let counted = self
+            .include_usage
+            .then(|| event(&completion(head, &[], Some(usage))));
+        counted.unwrap_or_default() + "data: [DONE]\n\n"
+    }
+}
+
+fn completion(head: &Head, choices: &[Choice<'_>], usage: Option<Usage>) -> String {
+    let completion = Completion {
+        id: head.id.completion(),
+        object: "text_completion",
+        created: head.created_s,
+        model: head.model(),
+        choices,
+        usage,
+    };
+    serde_json::to_string(&completion).expect("a completion holds only texts and numbers")
+}
+
+fn event(json: &str) -> String {
+    format!("data: {json}\n\n")
+}
+
+#[derive(Serialize)]
+struct Completion<'a> {
+    id: String,
+    object: &'static str,
+    /// Seconds since 1970.
+    created: i64,
+    /// The arm that answers.
+    model: &'a str,
+    choices: &'a [Choice<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Usage>,
+}
+
+/// One alternative of an answer, or the next piece of it.
+#[derive(Serialize)]
+struct Choice<'a> {
+    text: &'a str,
+    index: u32,
     /// Always null: arms do not agree on tokens.
-    pub logprobs: (),
+    logprobs: (),
     /// `stop` or `length`; null before the end.
-    pub finish_reason: Option<&'a str>,
+    finish_reason: Option<&'a str>,
 }
 
 /// How many tokens an answer took.
@@ -217,43 +280,6 @@ impl Usage {
     }
 }
 
-/// The object of an answer, or of one event of a streamed one.
-#[derive(Debug, Clone, Serialize)]
-pub struct Completion<'a> {
-    /// `cmpl-` and the decision's id.
-    pub id: &'a str,
-    /// Always `text_completion`.
-    pub object: &'static str,
-    /// Seconds since 1970.
-    pub created: i64,
-    /// The arm that answers.
-    pub model: &'a str,
-    /// The alternatives.
-    pub choices: &'a [Choice<'a>],
-    /// The usage, in a whole answer and in the last event of a stream that asked for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub usage: Option<Usage>,
-}
-
-impl Completion<'_> {
-    /// The object as JSON.
-    ///
-    /// # Panics
-    ///
-    /// Never: it holds texts and numbers alone.
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("a completion holds only texts and numbers")
-    }
-
-    /// The object as one server-sent event.
-    pub fn to_event(&self) -> String {
-        format!("data: {}\n\n", self.to_json())
-    }
-}
-
-/// The event that ends a stream.
-pub const DONE: &str = "data: [DONE]\n\n";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,7 +289,7 @@ mod tests {
     }
 
     fn decoded(body: &str) -> CompletionRequest {
-        decode(body.as_bytes(), &config()).expect(body).request
+        decode(body.as_bytes(), &config()).ok().expect(body).request
     }
 
     #[test]
@@ -334,7 +360,7 @@ mod tests {
             (r#"{"model":"m","prompt":"x","stop":5}"#, Some("stop")),
         ];
         for (body, param) in cases {
-            let error = decode(body.as_bytes(), &config()).expect_err(body);
+            let error = decode(body.as_bytes(), &config()).err().expect(body);
             assert_eq!(error.status.as_u16(), 400, "{body}");
             assert_eq!(error.param.as_deref(), param, "{body}: {}", error.message);
         }
@@ -344,8 +370,9 @@ mod tests {
 
     #[test]
     fn an_error_never_repeats_a_text() {
-        let error =
-            decode(br#"{"model":"m","prompt":"x","n":"my secret"}"#, &config()).unwrap_err();
+        let error = decode(br#"{"model":"m","prompt":"x","n":"my secret"}"#, &config())
+            .err()
+            .unwrap();
         assert!(!error.message.contains("secret"), "{}", error.message);
     }
 }
