@@ -6,50 +6,52 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use echo_benches::scene;
 use echo_reward::{Proposal, TrackerLimits, UserTracker, Window};
 
-/// Bytes of text that a request shows.
+/// Bytes of text that a request shows, before and after the cursor together.
 const WINDOW: usize = 4_096;
 
-/// The text that stands before and after the cursor, and the proposals made on the way there.
+/// Those after it.
+const SUFFIX: usize = 1_024;
+
+/// A user who writes a function downwards, and takes every other line that is proposed.
 struct Session {
-    text: String,
     proposals: Vec<Proposal>,
-    cursor: usize,
+    prefix: String,
+    suffix: String,
 }
 
 impl Session {
-    /// A user who has taken one line in two and written the others himself, with `open` proposals.
+    /// The moment after `open` lines, with a proposal for each of them open.
     fn with_open(open: usize) -> Self {
-        let text = scene::source(WINDOW);
-        let starts: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
-        let last = starts.len() - starts.len() / 8;
-        let proposal = |number: usize| {
-            let start = starts[last - open.min(last - 1) + number % open.min(last - 1)];
-            let line = text[start..].lines().next().unwrap_or_default();
-            let proposed = if number.is_multiple_of(2) {
-                line.to_owned()
-            } else {
-                line.replace("row", "column")
-            };
+        let suffix = format!("\n}}\n\n{}", scene::source(SUFFIX));
+        let mut prefix = format!(
+            "{}fn last(rows: &[Row]) {{\n    ",
+            scene::source(WINDOW - SUFFIX)
+        );
+        let mut proposals = Vec::new();
+        for line in 0..open {
+            let text = format!("let sum_{line} = rows.iter().map(|row| row.price).sum();");
             let window = Window {
                 file: None,
-                prefix: &text[..start],
-                suffix: &text[start + line.len()..],
+                prefix: tail(&prefix),
+                suffix: &suffix,
             };
-            Proposal::new(number as u128, 0, &format!("{proposed} "), &window, 0)
-        };
+            proposals.push(Proposal::new(line as u128, 0, &text, &window, 0));
+            let own = format!("let count_{line} = rows.len() + {line};");
+            prefix.push_str(if line.is_multiple_of(2) { &text } else { &own });
+            prefix.push_str("\n    ");
+        }
         Self {
-            proposals: (0..open).map(proposal).collect(),
-            cursor: starts[last],
-            text,
+            proposals,
+            prefix: tail(&prefix).to_owned(),
+            suffix,
         }
     }
 
     fn window(&self) -> Window<'_> {
-        let (prefix, suffix) = self.text.split_at(self.cursor);
         Window {
             file: None,
-            prefix,
-            suffix,
+            prefix: &self.prefix,
+            suffix: &self.suffix,
         }
     }
 
@@ -60,6 +62,11 @@ impl Session {
         }
         tracker
     }
+}
+
+/// As much of a prefix as an editor sends.
+fn tail(prefix: &str) -> &str {
+    &prefix[prefix.len().saturating_sub(WINDOW - SUFFIX)..]
 }
 
 fn follow_up(criterion: &mut Criterion) {

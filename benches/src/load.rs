@@ -25,7 +25,7 @@ pub use contender::{Contender, Site};
 pub use latency::{Latency, LatencyRow};
 pub use machine::Machine;
 pub use memory::Memory;
-pub use plan::Plan;
+pub use plan::{Plan, hold};
 pub use quantile::Quantiles;
 pub use report::{Report, Verdict};
 pub use throughput::{Throughput, ThroughputRow};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use echo_benches::load::{Plan, Report, Site, serve_upstream};
+use echo_benches::load::{Contender, Plan, Report, Site, hold, serve_upstream};
 
 /// Compares direct calls of an upstream with calls through nginx and through echo-proxy, over loopback:
 /// added latency, throughput, processor time, memory.
@@ -28,6 +28,15 @@ struct Arguments {
     /// Take echo-proxy as it lies beside this program, and do not build it first
     #[arg(long)]
     no_build: bool,
+    /// Measure nothing, but keep one contender under load for so many seconds: for a profiler
+    #[arg(long, value_name = "SECONDS")]
+    hold: Option<u64>,
+    /// The contender to hold
+    #[arg(long, requires = "hold", default_value = "echo-learning")]
+    contender: Contender,
+    /// Hold it under streamed answers
+    #[arg(long, requires = "hold")]
+    stream: bool,
     /// Be the upstream
     #[arg(long, hide = true)]
     upstream: bool,
@@ -51,14 +60,19 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let site = Site::prepare(!arguments.no_build)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    if let Some(seconds) = arguments.hold {
+        let held = hold(&site, arguments.contender, arguments.stream, seconds);
+        println!("{:.0} answers a second", runtime.block_on(held)?);
+        return Ok(());
+    }
     let plan = if arguments.quick {
         Plan::quick()
     } else {
         Plan::full()
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     let report = runtime.block_on(plan.run(&site, command()))?;
     println!(
         "{}",

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::behaviour::Behaviour;
 use super::connection::Connection;
 use super::contender::{Contender, Site};
+use super::process::Process;
 use crate::error::LoadError;
 
 /// Memory of a proxy while it has slow streams open.
@@ -44,11 +45,7 @@ pub(super) async fn measure(site: &Site, streams: usize) -> Result<Vec<Memory>, 
 
 async fn weigh(site: &Site, contender: Contender, streams: usize) -> Result<Memory, LoadError> {
     let running = site.start(contender, true)?;
-    let weight = || {
-        running
-            .process()
-            .map_or(Ok(0), super::process::Process::memory_bytes)
-    };
+    let weight = || running.process().map_or(Ok(0), Process::memory_bytes);
     let idle_bytes = weight()?;
     let typing = contender.typing(SLOW, true, streams);
     let mut open = Vec::with_capacity(streams);

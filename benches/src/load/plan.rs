@@ -1,5 +1,5 @@
 use super::behaviour::Behaviour;
-use super::contender::Site;
+use super::contender::{Contender, Site};
 use super::latency::{self, LatencyScenario};
 use super::machine::Machine;
 use super::memory;
@@ -139,6 +139,32 @@ impl Plan {
         })
     }
 }
+
+/// Keeps one contender under load for so many seconds, and says how many answers a second it gave.
+///
+/// # Errors
+///
+/// [`LoadError`] when the contender fails.
+pub async fn hold(
+    site: &Site,
+    contender: Contender,
+    stream: bool,
+    seconds: u64,
+) -> Result<f64, LoadError> {
+    let scenario = ThroughputScenario {
+        name: WHOLE,
+        behaviour: INSTANT,
+        stream,
+        connections: HELD_CONNECTIONS,
+        users: USERS,
+        warm_up_ms: 0,
+        window_ms: seconds * 1_000,
+        windows: 1,
+    };
+    throughput::hold(site, contender, &scenario).await
+}
+
+const HELD_CONNECTIONS: usize = 64;
 
 /// Users who type during a measurement of throughput.
 const USERS: usize = 1_024;

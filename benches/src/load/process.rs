@@ -63,20 +63,27 @@ impl Process {
         }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Processor time that the server and its children have used.
     ///
     /// # Errors
     ///
     /// [`LoadError::File`] when the server is gone.
     pub fn processor_time(&self) -> Result<Duration, LoadError> {
-        let ticks = self
-            .family()
-            .into_iter()
-            .map(processor_ticks)
-            .sum::<Result<u64, _>>()?;
-        Ok(Duration::from_secs_f64(
-            ticks as f64 / rustix::param::clock_ticks_per_second() as f64,
-        ))
+        self.of_the_family(processor_ticks).map(duration_of)
+    }
+
+    /// Processor time that this very process has used.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::File`] when the system does not tell.
+    pub fn own_processor_time() -> Result<Duration, LoadError> {
+        Ok(duration_of(processor_ticks(std::process::id())?))
     }
 
     /// Memory in bytes that the server and its children have in RAM.
@@ -85,7 +92,7 @@ impl Process {
     ///
     /// [`LoadError::File`] when the server is gone.
     pub fn memory_bytes(&self) -> Result<u64, LoadError> {
-        self.family().into_iter().map(resident_bytes).sum()
+        self.of_the_family(resident_bytes)
     }
 
     /// Asks the server to stop, and says how long that took.
@@ -122,14 +129,15 @@ impl Process {
         }
     }
 
-    fn family(&self) -> Vec<u32> {
+    /// The sum over the server and its children; one of those may end at any time.
+    fn of_the_family(
+        &self,
+        measure: impl Fn(u32) -> Result<u64, LoadError>,
+    ) -> Result<u64, LoadError> {
         let own = self.child.id();
-        let children =
-            fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
-        let children = children
-            .split_whitespace()
-            .filter_map(|pid| pid.parse().ok());
-        std::iter::once(own).chain(children).collect()
+        let children = read(&format!("/proc/{own}/task/{own}/children"))?;
+        let children = children.split(' ').filter_map(|pid| pid.parse().ok());
+        Ok(measure(own)? + children.filter_map(|pid| measure(pid).ok()).sum::<u64>())
     }
 }
 
@@ -157,6 +165,10 @@ const STOP_S: u64 = 60;
 )]
 fn nap() {
     std::thread::sleep(Duration::from_millis(5));
+}
+
+fn duration_of(ticks: u64) -> Duration {
+    Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
 fn processor_ticks(pid: u32) -> Result<u64, LoadError> {
@@ -207,7 +219,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args([
             "-c",
-            "echo it listens on 17; trap 'exit 0' TERM; while :; do sleep 0.01; done",
+            "trap 'exit 0' TERM; echo it listens on 17; while :; do sleep 0.01; done",
         ]);
         command.stdout(Stdio::piped());
         let mut process = Process::start("sh", command).unwrap();

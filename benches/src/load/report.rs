@@ -154,6 +154,7 @@ mod tests {
             total: quantiles(1_000.0),
             processor_us: Some(100.0),
             processor_share: Some(0.5),
+            harness_share: 0.5,
             unlogged_share: 0.0,
             failures: 0,
             stop_ms: 1.0,

@@ -124,36 +124,32 @@ fn throughputs(throughput: &Throughput, form: Form) -> Table {
         "",
         "per s",
         "of nginx",
-        "windows",
         "p50 us",
         "p99 us",
-        "proxy cpu us each",
-        "core in use",
+        "proxy us each",
+        "proxy core",
+        "other core",
         "unlogged",
         "failed",
-        "stop ms",
+        "windows per s",
     ];
     let mut table = table(form, &header);
     for row in &throughput.rows {
-        let windows: Vec<String> = row
-            .window_rates_per_s
-            .iter()
-            .map(|rate| whole(*rate))
-            .collect();
+        let windows: Vec<String> = row.window_rates_per_s.iter().copied().map(whole).collect();
         table.add_row([
             row.contender.name().to_owned(),
             whole(row.rate_per_s),
             throughput
                 .share_of_nginx(row)
                 .map_or_else(String::new, |share| format!("{share:.2}")),
-            windows.join(" "),
             whole(row.total.p50_us),
             whole(row.total.p99_us),
             row.processor_us.map_or_else(String::new, whole),
             row.processor_share.map_or_else(String::new, percent),
+            percent(row.harness_share),
             percent(row.unlogged_share),
             row.failures.to_string(),
-            whole(row.stop_ms),
+            windows.join(" "),
         ]);
     }
     table
@@ -192,7 +188,7 @@ fn targets(report: &Report, form: Form) -> Table {
 fn table(form: Form, header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(match form {
-        Form::Terminal => presets::UTF8_HORIZONTAL_ONLY,
+        Form::Terminal => presets::NOTHING,
         Form::Markdown => presets::ASCII_MARKDOWN,
     });
     table.set_header(header);
@@ -207,5 +203,5 @@ fn whole(number: f64) -> String {
 }
 
 fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
+    format!("{:.0} %", share * 100.0)
 }

@@ -8,6 +8,7 @@ use tokio::task::LocalSet;
 use super::behaviour::Behaviour;
 use super::connection::Connection;
 use super::contender::{Contender, Running, Site};
+use super::process::Process;
 use super::quantile::{Quantiles, median};
 use super::typing::Typing;
 use crate::error::LoadError;
@@ -60,6 +61,9 @@ pub struct ThroughputRow {
     pub processor_us: Option<f64>,
     /// Share of the proxy's core that was in use.
     pub processor_share: Option<f64>,
+    /// Share of the other core that upstream and generator used: near 1, they and not the proxy set
+    /// the rate.
+    pub harness_share: f64,
     /// Share of answers whose decision was not on disk in time.
     pub unlogged_share: f64,
     /// Requests that failed or had another status than 200.
@@ -107,11 +111,26 @@ pub(super) async fn measure(
     })
 }
 
+/// Keeps one contender under a scenario's load, so that a profiler can look at it, and says how many
+/// answers a second it gave.
+///
+/// # Errors
+///
+/// [`LoadError`] when the contender fails.
+pub(super) async fn hold(
+    site: &Site,
+    contender: Contender,
+    scenario: &ThroughputScenario,
+) -> Result<f64, LoadError> {
+    let window = window(site, contender, scenario).await?;
+    Ok(window.tally.total_us.len() as f64 / window.seconds)
+}
+
 /// What one window measured.
 struct Window {
     seconds: f64,
     tally: Tally,
-    processor: Option<Duration>,
+    used: Used,
     stop: Duration,
 }
 
@@ -122,6 +141,9 @@ async fn window(
     scenario: &ThroughputScenario,
 ) -> Result<Window, LoadError> {
     let running = site.start(contender, scenario.stream)?;
+    if let Some(process) = running.process() {
+        eprintln!("  {}: process {}", contender.name(), process.id());
+    }
     let typing = Rc::new(contender.typing(scenario.behaviour, scenario.stream, scenario.users));
     let tally = Rc::new(RefCell::new(Tally::default()));
     let local = LocalSet::new();
@@ -140,29 +162,45 @@ async fn window(
     let measured = local.run_until(async {
         tokio::time::sleep(warm_up).await;
         tally.take();
-        let (begun, used) = (Instant::now(), processor_time(&running)?);
+        let (begun, before) = (Instant::now(), Used::so_far(site, &running)?);
         tokio::time::sleep_until(until.into()).await;
-        let used = processor_time(&running)?
-            .zip(used)
-            .map(|(now, before)| now.saturating_sub(before));
+        let used = Used::so_far(site, &running)?.since(before);
         Ok::<_, LoadError>((begun.elapsed().as_secs_f64(), used, tally.take()))
     });
-    let (seconds, processor, tally) = measured.await?;
+    let (seconds, used, tally) = measured.await?;
     // The last answers are waited for, so that no proxy is stopped in the middle of one.
     local.await;
     Ok(Window {
         seconds,
         tally,
-        processor,
+        used,
         stop: running.stop()?,
     })
 }
 
-fn processor_time(running: &Running) -> Result<Option<Duration>, LoadError> {
-    running
-        .process()
-        .map(super::process::Process::processor_time)
-        .transpose()
+/// Processor time in use.
+#[derive(Debug, Clone, Copy)]
+struct Used {
+    /// The proxy's; `None` for direct calls.
+    proxy: Option<Duration>,
+    /// The upstream's and the generator's.
+    harness: Duration,
+}
+
+impl Used {
+    fn so_far(site: &Site, running: &Running) -> Result<Self, LoadError> {
+        let proxy = running.process().map(Process::processor_time).transpose()?;
+        let harness = site.upstream.process.processor_time()? + Process::own_processor_time()?;
+        Ok(Self { proxy, harness })
+    }
+
+    fn since(self, before: Self) -> Self {
+        let proxy = self.proxy.zip(before.proxy);
+        Self {
+            proxy: proxy.map(|(now, before)| now.saturating_sub(before)),
+            harness: self.harness.saturating_sub(before.harness),
+        }
+    }
 }
 
 /// What the connections count together.
@@ -213,7 +251,8 @@ fn row(contender: Contender, mut windows: Vec<Window>) -> Option<ThroughputRow> 
         .map(|window| window.tally.total_us.len())
         .sum();
     let seconds: f64 = windows.iter().map(|window| window.seconds).sum();
-    let processor: Option<Duration> = windows.iter().map(|window| window.processor).sum();
+    let proxy: Option<Duration> = windows.iter().map(|window| window.used.proxy).sum();
+    let harness: Duration = windows.iter().map(|window| window.used.harness).sum();
     let rates: Vec<f64> = windows
         .iter()
         .map(|window| window.tally.total_us.len() as f64 / window.seconds)
@@ -232,8 +271,9 @@ fn row(contender: Contender, mut windows: Vec<Window>) -> Option<ThroughputRow> 
         rate_per_s: median(rates.clone())?,
         window_rates_per_s: rates,
         total: Quantiles::of(last.tally.total_us)?,
-        processor_us: processor.map(|time| time.as_secs_f64() * 1e6 / answers.max(1) as f64),
-        processor_share: processor.map(|time| time.as_secs_f64() / seconds),
+        processor_us: proxy.map(|time| time.as_secs_f64() * 1e6 / answers.max(1) as f64),
+        processor_share: proxy.map(|time| time.as_secs_f64() / seconds),
+        harness_share: harness.as_secs_f64() / seconds,
         unlogged_share: unlogged as f64 / answers.max(1) as f64,
         failures,
         stop_ms: last.stop.as_secs_f64() * 1e3,
