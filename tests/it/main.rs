@@ -1,1 +1,30 @@
-//! x
+//! The real binary, driven from outside: one module a theme, and what they share.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod client;
+mod editor;
+mod patience;
+mod raw;
+mod records;
+mod replay;
+mod server;
+mod setting;
+mod upstream;
+
+mod bad_http;
+mod bad_input;
+mod command_line;
+mod config;
+mod damage;
+mod durability;
+mod full_disk;
+mod keys;
+mod kinds;
+mod learning;
+mod leaving;
+mod openai_client;
+mod restart;
+mod serving;
+mod tidy;
+mod upstreams;
