@@ -18,7 +18,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "S", default_value_t = 75)]
     seconds: u64,
     /// Pairs of simulated users: twins, one routed by the learning policy, one by a uniform draw
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(long, value_name = "N", default_value_t = 48)]
     pairs: usize,
     /// Seed of the users and of every draw
     #[arg(long, value_name = "N", default_value_t = 1)]
