@@ -123,6 +123,13 @@ async fn a_full_disk_stops_the_log_and_not_the_answers() {
         logged.iter().all(|id| ids.contains(id)),
         "what was called logged is there"
     );
+    fill(&ballast);
+    eventually("an unlogged answer", async || {
+        let answer = client.complete(&request).await;
+        fill(&ballast);
+        (answer.header("x-echo-logged") == "0").then_some(())
+    })
+    .await;
     server.stop().await;
 }
 
