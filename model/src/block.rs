@@ -12,7 +12,8 @@ pub(crate) trait Script<'a> {
     fn next(&mut self, walk: &mut Walk<'a>) -> Option<Step<'a>>;
 }
 
-/// Writes whole lines of `script`: as many as fit into `budget` tokens, but the first in any case.
+/// Writes whole lines of `script`: as many as fit into `budget` tokens, but the first in any case,
+/// and only the first if the cursor stands inside a line.
 ///
 /// Ends at a blank line, where the block is left that the cursor stands in, and where the text
 /// after the cursor takes over. An empty draft is silence.
@@ -24,6 +25,7 @@ pub(crate) fn write<'a>(
 ) -> Draft<'a> {
     let mut draft = Draft::new();
     let outermost = walk.columns();
+    let mut most_lines = if walk.starts_line() { MAX_LINES } else { 1 };
     let (mut whole, mut lines) = (0, 0);
     loop {
         let in_first = lines == 0 && draft.len() < MAX_STEPS;
@@ -36,12 +38,15 @@ pub(crate) fn write<'a>(
             break;
         }
         if step.symbol.is_line() && !walk.typing_line() {
+            if draft.is_empty() {
+                most_lines = MAX_LINES;
+            }
             if fence.repeats(&text(&draft[whole..])) {
                 break;
             }
             whole = draft.len();
             lines += usize::from(whole > 0);
-            if fence.in_line() || lines >= MAX_LINES || leaves(walk, &step, outermost, lines) {
+            if fence.in_line() || lines >= most_lines || leaves(walk, &step, outermost, lines) {
                 break;
             }
         }
@@ -67,6 +72,6 @@ fn text(draft: &[Step]) -> String {
 }
 
 /// Lines written at most.
-const MAX_LINES: usize = 6;
+const MAX_LINES: usize = 5;
 /// The least number of bytes worth showing.
 const LEAST: usize = 3;

@@ -16,7 +16,8 @@ use crate::{
     walk::{Step, Walk},
 };
 
-/// Copies what came after the most similar earlier context, several lines at once.
+/// Copies what came after the most similar earlier context: whole lines from the start or the end of
+/// a line, the rest of the line from inside it.
 ///
 /// Contexts of the file and of the user's other files may differ in names, and the copy is renamed
 /// accordingly; see the likeness of contexts. Failing those, a long context known from the corpus
@@ -150,7 +151,7 @@ impl<'a> Script<'a> for Reciting<'a> {
 }
 
 /// Likeness below which nothing is copied.
-const LEAST_SCORE: f32 = 2.0;
+const LEAST_SCORE: f32 = 0.7;
 /// Last tokens that must be equal in a context of the same file, and of another.
 const SHARED_OWN: usize = 1;
 const SHARED_OTHERS: usize = 2;

@@ -46,8 +46,8 @@ impl LineModel {
         };
         let temper = Temper {
             doubt: 1.0,
-            nerve: 0.2,
-            least: 2,
+            nerve: 0.25,
+            least: 3,
         };
         Self {
             kind: "ngram",
@@ -63,7 +63,7 @@ impl LineModel {
     pub fn file() -> Self {
         let temper = Temper {
             doubt: 0.5,
-            nerve: 0.1,
+            nerve: 0.3,
             least: 3,
         };
         Self {
@@ -79,7 +79,7 @@ impl LineModel {
     pub fn project(project: Arc<ProjectCache>) -> Self {
         let temper = Temper {
             doubt: 1.0,
-            nerve: 0.15,
+            nerve: 0.25,
             least: 3,
         };
         Self {
@@ -99,7 +99,7 @@ impl LineModel {
         };
         let temper = Temper {
             doubt: 1.0,
-            nerve: 0.15,
+            nerve: 0.25,
             least: 3,
         };
         let trained = Some((trained, weights));

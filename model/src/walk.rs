@@ -131,6 +131,13 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Whether the point reached is the start of a line.
+    pub(crate) fn starts_line(&self) -> bool {
+        let after = self.history.last();
+        self.typing_line()
+            || after.is_some_and(|&symbol| symbol == Symbol::START || symbol.is_line())
+    }
+
     /// Writes a step down.
     pub(crate) fn take(&mut self, step: &Step) {
         self.columns = self.columns_below(step.symbol);
