@@ -79,7 +79,7 @@ impl ProjectCache {
 
     /// Learns the present text of a user's file, in place of what was known of that file.
     ///
-    /// `file` also tells the language. An empty text makes the file forgotten. Costs about as much
+    /// `file` also tells the language; all files named by the empty string are one. An empty text makes the file forgotten. Costs about as much
     /// as reading the text once; the same text again costs next to nothing.
     pub fn observe(&self, user: &str, file: &str, text: &str) {
         let text = &text[..text.floor_char_boundary(self.limits.max_file_bytes)];
@@ -109,7 +109,8 @@ impl ProjectCache {
             .bytes
     }
 
-    /// A user's files in `language`, latest first, without the one named `except`.
+    /// A user's files in `language`, latest first, without the one named `except`; a file without a
+    /// name is the same as one named by the empty string.
     pub(crate) fn files(
         &self,
         user: &str,
@@ -120,8 +121,9 @@ impl ProjectCache {
         let Some(own) = users.files.get(user) else {
             return Vec::new();
         };
+        let present = except.unwrap_or_default();
         let wanted = |file: &&Arc<ProjectFile>| {
-            language.kin().contains(&file.language) && Some(file.name.as_str()) != except
+            language.kin().contains(&file.language) && file.name != present
         };
         own.files.iter().filter(wanted).cloned().collect()
     }
