@@ -93,7 +93,10 @@ impl Batch {
 
     /// The lines with their sequence numbers.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        (self.first_seq..).zip(self.payload.split(|byte| *byte == b'\n'))
+        let ends = memchr::memchr_iter(b'\n', &self.payload).chain([self.payload.len()]);
+        let mut start = 0;
+        let lines = ends.map(move |end| &self.payload[std::mem::replace(&mut start, end + 1)..end]);
+        (self.first_seq..).zip(lines)
     }
 
     /// The records from `seq` on, or why a line gave none.

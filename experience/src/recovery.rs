@@ -89,9 +89,12 @@ fn open_journal(
     recovery: &mut Recovery,
 ) -> Result<Journal, LogError> {
     let path = directory.join(JOURNAL_FILE);
-    let is_missing = !path
-        .try_exists()
-        .map_err(|error| LogError::io("find", &path, &error))?;
+    // An emptied file holds as little as a missing one.
+    let is_missing = match path.metadata() {
+        Ok(file) => file.len() == 0,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        Err(error) => return Err(LogError::io("find", &path, &error)),
+    };
     let opened = Journal::open(&path, options.journal_bytes).and_then(|mut journal| {
         let sealed = journal.sealed_through()?;
         while journal.purge(sealed)? {}

@@ -137,6 +137,9 @@ async fn admit(echo: &Echo, request: Request) -> Result<(Identity, HeaderMap, By
                 "The body came too slowly.",
             )
         })??;
+    if std::str::from_utf8(&body).is_err() {
+        return Err(ApiError::invalid(None, "The body is not UTF-8."));
+    }
     Ok((identity, parts.headers, body))
 }
 

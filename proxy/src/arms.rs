@@ -30,7 +30,7 @@ impl Arms {
         clients: &Clients,
         before: &Self,
     ) -> Result<Self, ConfigError> {
-        let settings = if config.arms.is_empty() {
+        let settings: Vec<ArmSettings> = if config.arms.is_empty() {
             embedded
                 .keys()
                 .map(|kind| embedded_settings(kind, config))
@@ -38,6 +38,9 @@ impl Arms {
         } else {
             config.arms.clone()
         };
+        if settings.is_empty() {
+            return Err(ConfigError::NoArms);
+        }
         let make = |settings: ArmSettings| {
             if let Some(kept) = before.0.iter().find(|arm| *arm.settings() == settings) {
                 return Ok(Arc::clone(kept));

@@ -13,6 +13,7 @@ use futures_util::StreamExt as _;
 use crate::answer::{Answer, window};
 use crate::arm::Arm;
 use crate::caller::Identity;
+use crate::config::ROUTED;
 use crate::dialect::{ApiError, Decode, Decoded};
 use crate::ids::DecisionId;
 use crate::metrics::ArmLabel;
@@ -50,7 +51,11 @@ pub async fn complete(
     let request = Arc::new(request);
 
     if request.max_tokens == 0 {
-        return Ok(reply::warm_up(dialect.as_ref(), &request));
+        if request.model != ROUTED && live.arms.named(&request.model).is_none() {
+            return Err(ApiError::unknown_model(&request.model));
+        }
+        let now_s = echo.clock.now_ms() / 1000;
+        return Ok(reply::warm_up(dialect.as_ref(), &request, now_s));
     }
     let recent = look_back(&echo, &user, &request);
 

@@ -82,7 +82,10 @@ pub async fn event(
     }));
     echo.record_changes(change.into_iter().collect());
     match tokio::time::timeout(LOG_WAIT, ticket.durable()).await {
-        Ok(Ok(_)) => Ok(Json(json!({"recorded": true, "late": late})).into_response()),
+        Ok(Ok(_)) => {
+            echo.watch.remember(id.as_u128(), digest);
+            Ok(Json(json!({"recorded": true, "late": late})).into_response())
+        }
         _ => Err(ApiError {
             retry_after_s: Some(1),
             ..ApiError::client(

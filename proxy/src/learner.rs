@@ -73,7 +73,8 @@ pub struct Resumed {
 }
 
 impl Learner {
-    /// Reads the log to its end, from the newest snapshot that can be used, or from the start. Proposals
+    /// Reads the log, which ends at `last_seq`, from the newest snapshot that can be used, or from the
+    /// start. Proposals
     /// that are still young are watched again.
     ///
     /// # Errors
@@ -90,12 +91,13 @@ impl Learner {
         schema: &FeatureSchema,
         watch: &Watch,
         clock: Clock,
+        last_seq: u64,
     ) -> Result<Resumed, LearnerError> {
         // What was learned by one scorer is worth nothing to another.
         let folder = data_dir.join("policy").join(config.scorer.as_str());
         let mut reader = LogReader::open(data_dir)?;
         let fold = || Fold::new(schema, config.scorer, config.learning.pending);
-        let mut fold = newest_snapshot(&folder, schema, config).unwrap_or_else(fold);
+        let mut fold = newest_snapshot(&folder, schema, config, last_seq).unwrap_or_else(fold);
         let young_ms = clock.now_ms() - config.reward.longest_ms;
         let mut reading = Restoring::new(watch, young_ms);
         loop {
@@ -356,12 +358,23 @@ fn snapshots(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-fn newest_snapshot(folder: &Path, schema: &FeatureSchema, config: &Config) -> Option<Fold> {
+fn newest_snapshot(
+    folder: &Path,
+    schema: &FeatureSchema,
+    config: &Config,
+    last_seq: u64,
+) -> Option<Fold> {
     for path in snapshots(folder) {
         let read = fs::read(&path).map_err(|e| e.to_string());
         let resumed = read.and_then(|bytes| {
             let snapshot = Snapshot::from_bytes(&bytes).map_err(|e| e.to_string())?;
             snapshot.check_schema(schema).map_err(|e| e.to_string())?;
+            if snapshot.through > last_seq {
+                return Err(format!(
+                    "it has learned from record {}, and the log ends at {last_seq}",
+                    snapshot.through
+                ));
+            }
             Fold::resume(snapshot, config.scorer, config.learning.pending)
                 .map_err(|e| e.to_string())
         });

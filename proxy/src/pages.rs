@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -40,10 +41,11 @@ pub async fn models(
 /// 404 for a model that is not there, 401 without a key where keys are asked for.
 pub async fn model(
     State(echo): State<Arc<Echo>>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
     check_key(&echo, &request)?;
+    let Path(name) = name.map_err(|_| ApiError::unknown_model(""))?;
     let live = echo.live.load();
     if name != ROUTED && live.arms.named(&name).is_none() {
         return Err(ApiError::unknown_model(&name));

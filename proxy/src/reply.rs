@@ -78,17 +78,26 @@ impl Head {
 
 /// The answer to a request for no tokens at all: some editors make one so that a server reads its
 /// prompt ahead of time. Nothing is decided and nothing is learned.
-pub fn warm_up(dialect: &dyn Dialect, request: &CompletionRequest) -> Response {
+pub fn warm_up(dialect: &dyn Dialect, request: &CompletionRequest, now_s: i64) -> Response {
     let head = Head {
         id: DecisionId::new(),
-        created_s: 0,
+        created_s: now_s,
         arm: request.model.clone(),
         logged: false,
         fallback: false,
         policy_version: 0,
     };
+    if request.stream {
+        return (EVENT_STREAM, dialect.end(&head, Usage::default())).into_response();
+    }
     json(dialect.whole(&head, &[Alternative::default()], Usage::default()))
 }
+
+const EVENT_STREAM: [(HeaderName, &str); 3] = [
+    (header::CONTENT_TYPE, "text/event-stream"),
+    (header::CACHE_CONTROL, "no-cache"),
+    (HeaderName::from_static("x-accel-buffering"), "no"),
+];
 
 /// The answer in one piece.
 ///
@@ -126,11 +135,6 @@ pub fn streamed(
     head: Head,
     dialect: Box<dyn Dialect>,
 ) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-cache"),
-        (HeaderName::from_static("x-accel-buffering"), "no"),
-    ];
     let first: PieceStream = Box::pin(stream::once(std::future::ready(Ok(first))));
     let streaming = Streaming {
         answer: Some(answer),
@@ -139,7 +143,7 @@ pub fn streamed(
         dialect,
         broken: false,
     };
-    let mut response = (headers, Body::from_stream(events(streaming))).into_response();
+    let mut response = (EVENT_STREAM, Body::from_stream(events(streaming))).into_response();
     head.put_on(&mut response);
     response
 }
@@ -169,6 +173,8 @@ fn events(streaming: Streaming) -> impl Stream<Item = Result<Bytes, BrokenOff>> 
 impl Streaming {
     async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
         if std::mem::take(&mut self.broken) {
+            // A body that fails at once takes what is not sent yet with it: let the event go first.
+            tokio::task::yield_now().await;
             return Some(Err(BrokenOff));
         }
         let mut answer = self.answer.take()?;

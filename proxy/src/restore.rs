@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use echo_experience::{Decision, Entry, Record, Served};
+use echo_experience::{Decision, Entry, Evidence, Record, Served};
 use echo_reward::{Proposal, Window};
+use echo_sim::learning::outcome;
 
 use crate::ids::DecisionId;
 use crate::watch::{UserKey, Watch};
@@ -33,12 +34,20 @@ impl<'a> Restoring<'a> {
                 self.decisions.insert(decision.id.clone(), decision.clone());
             }
             Record::Served(served) if served.at_ms >= self.young_ms => self.served(served),
-            Record::Evidence(evidence) if evidence.settled => {
-                if let Some(id) = DecisionId::parse(&evidence.decision) {
-                    self.watch.forget(id.as_u128(), evidence.choice);
-                }
-            }
+            Record::Evidence(evidence) => self.evidence(evidence),
             _ => {}
+        }
+    }
+
+    fn evidence(&self, evidence: &Evidence) {
+        let Some(id) = DecisionId::parse(&evidence.decision) else {
+            return;
+        };
+        if evidence.settled {
+            self.watch.forget(id.as_u128(), evidence.choice);
+        } else if let Ok(outcome) = outcome(evidence) {
+            self.watch
+                .resume(id.as_u128(), evidence.choice, outcome, evidence.at_ms);
         }
     }
 

@@ -116,8 +116,15 @@ impl Server {
         let clock = Clock::new(settings.pace);
         let schema = FeatureSchema::default();
         let watch = Watch::new(config.tracker_limits(), config.reward.users);
-        let start = Learner::resume(&settings.data_dir, &config, &schema, &watch, clock)
-            .map_err(StartError::Learner)?;
+        let start = Learner::resume(
+            &settings.data_dir,
+            &config,
+            &schema,
+            &watch,
+            clock,
+            recovery.next_seq - 1,
+        )
+        .map_err(StartError::Learner)?;
         let limits = config.server.clone();
         let echo = Arc::new(Echo {
             started_ms: clock.now_ms(),
@@ -133,6 +140,10 @@ impl Server {
             policies: ArcSwap::from_pointee(start.policies()),
             live: ArcSwap::from_pointee(Live { config, arms }),
         });
+        let version = echo.policies.load().treatment.version();
+        echo.metrics
+            .policy_version
+            .set(i64::try_from(version).unwrap_or(i64::MAX));
         record_models(&echo);
         let learner = start.spawn(&echo).await.map_err(StartError::Learner)?;
         let settling = tokio::spawn(settle(Arc::clone(&echo)));

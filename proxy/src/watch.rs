@@ -1,7 +1,7 @@
 //! Follows the open proposals of all users.
 
 use dashmap::DashMap;
-use echo_reward::{Change, Event, Proposal, TrackerLimits, UserTracker, Window};
+use echo_reward::{Change, Event, Outcome, Proposal, TrackerLimits, UserTracker, Window};
 
 /// A user as Echo tells users apart: the tenant, and a name within it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -123,7 +123,7 @@ impl Watch {
     /// Takes an editor's word on a proposal of the caller's tenant.
     pub fn event(&self, tenant: &str, event: &Event<'_>, digest: u64, at_ms: i64) -> EventEffect {
         let user = {
-            let Some(mut known) = self.decisions.get_mut(&event.decision) else {
+            let Some(known) = self.decisions.get(&event.decision) else {
                 return EventEffect::Unknown;
             };
             if known.user.tenant != tenant {
@@ -131,9 +131,6 @@ impl Watch {
             }
             if known.events.contains(&digest) {
                 return EventEffect::Duplicate;
-            }
-            if known.events.len() < EVENTS_PER_DECISION {
-                known.events.push(digest);
             }
             known.user.clone()
         };
@@ -143,6 +140,15 @@ impl Watch {
         match tracker.event(event, at_ms) {
             Ok(change) => EventEffect::Taken(change),
             Err(_) => EventEffect::Late,
+        }
+    }
+
+    /// Remembers an event that is on record now, to recognise it when it is sent again.
+    pub fn remember(&self, decision: u128, digest: u64) {
+        if let Some(mut known) = self.decisions.get_mut(&decision)
+            && known.events.len() < EVENTS_PER_DECISION
+        {
+            known.events.push(digest);
         }
     }
 
@@ -165,6 +171,17 @@ impl Watch {
             changes.extend(tracker.close());
         }
         changes
+    }
+
+    /// Takes over what was known of a proposal before a restart.
+    pub fn resume(&self, decision: u128, choice: u32, outcome: Outcome, at_ms: i64) {
+        let user = self
+            .decisions
+            .get(&decision)
+            .map(|known| known.user.clone());
+        if let Some(mut tracker) = user.and_then(|user| self.users.get_mut(&user)) {
+            tracker.resume(decision, choice, outcome, at_ms);
+        }
     }
 
     /// Closes a proposal without news, since its outcome is on record.
@@ -257,6 +274,7 @@ mod tests {
             watch.event("t", &accepted(1), 7, 10),
             EventEffect::Taken(Some(_))
         ));
+        watch.remember(1, 7);
         assert_eq!(
             watch.event("t", &accepted(1), 7, 10),
             EventEffect::Duplicate

@@ -1,3 +1,5 @@
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use crate::lexeme::{count, lexemes};
 use crate::region::ANCHOR_BYTES_MAX;
 use crate::{Event, EventKind, Fate, Kept, Outcome, Region, TypingSpeed, Window};
@@ -20,6 +22,8 @@ pub struct Proposal {
     origin: Origin,
     outcome: Option<Outcome>,
     stands: Option<String>,
+    /// A hash of what stood in its place at the last look.
+    looked: u64,
 }
 
 /// Where the text in a proposal's place comes from, as far as looks have told.
@@ -58,6 +62,7 @@ impl Proposal {
             origin: Origin::Unknown,
             outcome: None,
             stands: None,
+            looked: 0,
         }
     }
 
@@ -115,10 +120,28 @@ impl Proposal {
         if self.is_ahead_of_the_user(&region, at_ms) {
             return None;
         }
-        let kept = Kept::measure(self.text.trim(), region.stands.trim());
+        let stands = self.within_bound(region.stands);
+        let looked = hash_of(stands);
+        if looked == self.looked {
+            return None;
+        }
+        self.looked = looked;
+        let region = Region { stands, ..region };
+        let kept = Kept::measure(self.text.trim(), stands.trim());
         let seconds = (at_ms - self.answered_ms) as f64 / 1000.0;
         let fate = self.fate_of(&region, kept, typing, seconds)?;
         self.conclude(fate, kept, region.stands, at_ms)
+    }
+
+    /// Takes over what was known of it before, at `at_ms`, when it is followed again after a restart.
+    pub fn resume(&mut self, outcome: Outcome, at_ms: i64) {
+        self.origin = match outcome.fate {
+            Fate::Rejected => Origin::Typed,
+            fate if fate.is_observed() && fate != Fate::Partial => Origin::Taken,
+            _ => Origin::Unknown,
+        };
+        self.outcome = Some(outcome);
+        self.changed_ms = at_ms;
     }
 
     /// Takes an event's word. Returns the outcome if it changed.
@@ -142,6 +165,11 @@ impl Proposal {
         }
         let stands = said.to_owned();
         self.conclude(fate, kept, &stands, at_ms)
+    }
+
+    /// What stands in the proposal's place, without what the user wrote long after it.
+    fn within_bound<'a>(&self, stands: &'a str) -> &'a str {
+        &stands[..stands.floor_char_boundary(self.text.len() * 2 + STANDS_BYTES)]
     }
 
     fn is_of_another(&self, file: Option<&str>) -> bool {
@@ -228,8 +256,7 @@ impl Proposal {
         if self.outcome == Some(outcome) {
             return None;
         }
-        let limit = stands.floor_char_boundary(self.text.len() * 2 + STANDS_BYTES);
-        self.stands = Some(stands[..limit].to_owned());
+        self.stands = Some(self.within_bound(stands).to_owned());
         self.changed_ms = at_ms;
         self.outcome = Some(outcome);
         Some(outcome)
@@ -253,6 +280,12 @@ const AHEAD_MS: i64 = 150;
 
 /// Bytes of standing text kept beyond twice the proposal's length.
 const STANDS_BYTES: usize = 200;
+
+fn hash_of(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
 
 fn after_taking(kept: &Kept) -> Fate {
     if kept.share >= WHOLE {

@@ -1,3 +1,5 @@
+use memchr::memmem;
+
 /// The text around the cursor that one request shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window<'a> {
@@ -22,11 +24,12 @@ impl<'a> Region<'a> {
     /// Finds the place again in a later `document` (prefix and suffix joined, `cursor` bytes of
     /// prefix), given the text `left` and `right` of the cursor when the proposal was asked for.
     ///
-    /// The left anchor is the longest tail of `left` that still occurs, from 400 bytes down to 25,
-    /// trailing white space being free to change; a shorter `left` must open the document. The region
-    /// ends where `right` goes on, its first line left out when it has no word in it, since editors
-    /// close brackets by themselves and replace them. Where `right` is gone, the region ends at the
-    /// cursor. `None` when the place is not in the document.
+    /// The left anchor is the tail of `left`, without its trailing white space, which is free to change:
+    /// of all places where its last 25 bytes occur, the one that agrees with most of it, up to 400
+    /// bytes. A shorter `left` must open the document. The region ends where `right` goes on, found in
+    /// the same way, its first line left out when it has no word in it, since editors close brackets
+    /// by themselves and replace them. Where `right` is gone, the region ends at the cursor. `None`
+    /// when the place is not in the document.
     pub fn find(document: &'a str, cursor: usize, left: &str, right: &str) -> Option<Self> {
         let start = end_of_left(document, cursor, left)?;
         let end = start_of_right(document, cursor, start, right);
@@ -38,46 +41,36 @@ impl<'a> Region<'a> {
     }
 }
 
-/// Lengths in bytes at which an anchor is looked for, longest first.
-const ANCHOR_BYTES: [usize; 5] = [400, 200, 100, 50, 25];
+/// Fewer bytes than these occur by chance in many places.
+const ANCHOR_BYTES: usize = 25;
 
-/// As much of the text on either side of the cursor as an anchor can use.
-pub(crate) const ANCHOR_BYTES_MAX: usize = ANCHOR_BYTES[0];
+/// As many bytes on either side of the cursor as an anchor uses.
+pub(crate) const ANCHOR_BYTES_MAX: usize = 400;
 
-/// An anchor of fewer bytes may well occur twice by chance.
+/// An anchor that agrees over fewer bytes may well stand somewhere else by chance.
 const ANCHOR_BYTES_SURE: usize = 50;
 
 fn end_of_left(document: &str, cursor: usize, left: &str) -> Option<usize> {
-    let bare = left.trim_end();
-    [left, bare]
-        .into_iter()
-        .find_map(|anchor| end_of_anchor(document, cursor, anchor))
-}
-
-fn end_of_anchor(document: &str, cursor: usize, anchor: &str) -> Option<usize> {
-    if anchor.len() < ANCHOR_BYTES[ANCHOR_BYTES.len() - 1] {
-        return document.starts_with(anchor).then_some(anchor.len());
+    let left = left.trim_end();
+    if left.len() < ANCHOR_BYTES {
+        return document.starts_with(left).then_some(left.len());
     }
-    let mut last = usize::MAX;
-    for bytes in ANCHOR_BYTES {
-        let tail = &anchor[anchor.ceil_char_boundary(anchor.len().saturating_sub(bytes))..];
-        if tail.len() >= last {
-            continue;
-        }
-        last = tail.len();
-        if let Some(at) = nearest(document, cursor, tail) {
-            return Some(at + tail.len());
-        }
-    }
-    None
-}
-
-/// The last occurrence that ends before the cursor, or else the first after it: the user is most
-/// often still close behind the proposal's place.
-fn nearest(document: &str, cursor: usize, text: &str) -> Option<usize> {
-    document[..cursor]
-        .rfind(text)
-        .or_else(|| document.find(text))
+    let needle = &left[left.ceil_char_boundary(left.len() - ANCHOR_BYTES)..];
+    let ends = memmem::find_iter(document.as_bytes(), needle).map(|at| at + needle.len());
+    // Of places that agree equally far, the user is most often still close behind the right one.
+    ends.max_by_key(|end| {
+        let before = document.as_bytes()[..*end].iter().rev();
+        let agreeing = agreeing(before, left.as_bytes().iter().rev());
+        (
+            agreeing,
+            *end <= cursor,
+            if *end <= cursor {
+                *end
+            } else {
+                usize::MAX - end
+            },
+        )
+    })
 }
 
 fn start_of_right(document: &str, cursor: usize, start: usize, right: &str) -> usize {
@@ -85,29 +78,26 @@ fn start_of_right(document: &str, cursor: usize, start: usize, right: &str) -> u
     let at_cursor = cursor.max(start);
     if right.is_empty() {
         // The old suffix was blank: everything from the anchor on is new.
-        return if document[at_cursor..].trim().is_empty() {
-            document.len()
-        } else {
-            at_cursor
-        };
+        let blank = document[at_cursor..].trim().is_empty();
+        return if blank { document.len() } else { at_cursor };
     }
-    let mut last = usize::MAX;
-    for bytes in ANCHOR_BYTES {
-        let head = &right[..right.floor_char_boundary(bytes)];
-        if head.len() >= last {
-            continue;
-        }
-        last = head.len();
-        let from = if head.len() >= ANCHOR_BYTES_SURE {
-            start
-        } else {
-            at_cursor
-        };
-        if let Some(at) = document[from..].find(head) {
-            return from + at;
-        }
-    }
-    at_cursor
+    let needle = &right[..right.floor_char_boundary(ANCHOR_BYTES)];
+    let starts = memmem::find_iter(&document.as_bytes()[start..], needle).map(|at| start + at);
+    let agreeing =
+        |at: &usize| agreeing(document.as_bytes()[*at..].iter(), right.as_bytes().iter());
+    let found = starts
+        .map(|at| (agreeing(&at), at))
+        .filter(|(agreeing, at)| *agreeing >= ANCHOR_BYTES_SURE || *at >= at_cursor)
+        .max_by_key(|(agreeing, at)| (*agreeing, usize::MAX - at));
+    found.map_or(at_cursor, |(_, at)| at)
+}
+
+/// How many bytes agree from the first on.
+fn agreeing<'a>(a: impl Iterator<Item = &'a u8>, b: impl Iterator<Item = &'a u8>) -> usize {
+    a.zip(b)
+        .take(ANCHOR_BYTES_MAX)
+        .take_while(|(a, b)| a == b)
+        .count()
 }
 
 /// The text without its first line when that line holds no word: `)` or `});` after the cursor.
@@ -157,7 +147,12 @@ mod tests {
         for (prefix, suffix, left, right, expected) in cases {
             let document = format!("{prefix}{suffix}");
             let region = Region::find(&document, prefix.len(), left, right);
-            assert_eq!(region.map(|r| r.stands), expected, "{document:?} {left:?}");
+            let stands = region.map(|r| r.stands.trim_start());
+            assert_eq!(
+                stands,
+                expected.map(str::trim_start),
+                "{document:?} {left:?}"
+            );
         }
     }
 

@@ -146,12 +146,23 @@ impl UserTracker {
             let quiet = p.outcome().is_some() && now_ms - p.changed_ms() >= limits.quiet_ms;
             quiet || now_ms - p.answered_ms() >= limits.longest_ms
         };
+        if !self.open.iter().any(due) {
+            return Vec::new();
+        }
         let (settled, open) = self.open.drain(..).partition::<Vec<_>, _>(due);
         self.open = open.into();
         settled
             .iter()
             .map(|proposal| self.settle(proposal, Source::Timeout))
             .collect()
+    }
+
+    /// Takes over what was known of a proposal before a restart.
+    pub fn resume(&mut self, decision: u128, choice: u32, outcome: Outcome, at_ms: i64) {
+        let known = |p: &&mut Proposal| (p.decision, p.choice) == (decision, choice);
+        if let Some(proposal) = self.open.iter_mut().find(known) {
+            proposal.resume(outcome, at_ms);
+        }
     }
 
     /// Closes a proposal without news.

@@ -85,9 +85,14 @@ async fn serve(settings: Settings) -> Outcome {
     let server = Arc::into_inner(server).expect("nobody else holds the server");
     tokio::select! {
         () = server.stop() => Ok(ExitCode::SUCCESS),
-        _ = terminate.recv() => Ok(ExitCode::FAILURE),
-        _ = interrupt.recv() => Ok(ExitCode::FAILURE),
+        _ = terminate.recv() => give_up(),
+        _ = interrupt.recv() => give_up(),
     }
+}
+
+/// A second signal ends the process at once; the log is one that survives it.
+fn give_up() -> ! {
+    std::process::exit(1)
 }
 
 async fn start(settings: Settings) -> Result<Server, crate::serve::StartError> {

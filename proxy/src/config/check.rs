@@ -30,6 +30,8 @@ pub enum ConfigError {
     },
     /// An arm needs a key that it lacks.
     ArmLacks { arm: String, key: &'static str },
+    /// No arm is named, and the server has been started without the embedded models.
+    NoArms,
     /// An arm's address or key cannot be used.
     Arm(ArmError),
     /// Two arms or two API keys have one name.
@@ -53,6 +55,10 @@ impl fmt::Display for ConfigError {
                 write!(f, "{key} = {value}: expected {expected}")
             }
             Self::ArmLacks { arm, key } => write!(f, "arm {arm:?} needs the key {key}"),
+            Self::NoArms => f.write_str(
+                "no arm is configured, and the embedded models are loaded at a start only: \
+                 name an [[arm]], or start again",
+            ),
             Self::Arm(error) => error.fmt(f),
             Self::Twice { what, name } => write!(f, "{what} {name:?} stands there twice"),
             Self::KeysMissing(address) => write!(

@@ -81,7 +81,7 @@ fn builder(connect_ms: u64) -> reqwest::ClientBuilder {
 /// was closed is not used again; [`super::Endpoint`] sees to those that are closed at the very moment.
 const POOL_IDLE_S: u64 = 30;
 /// Idle connections kept for each upstream.
-const POOL_CONNECTIONS: usize = 64;
+const POOL_CONNECTIONS: usize = 1024;
 
 #[cfg(test)]
 mod tests {
