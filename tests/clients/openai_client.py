@@ -11,7 +11,8 @@ import openai
 BASE_URL = sys.argv[1]
 PLACE = {
     "prompt": "/// The total of some values.\npub fn total_of_all(values: &[u32]) -> u32 {\n    let mut total = 0;\n"
-    "    for value in values {\n        total += value;\n    }\n",
+    "    for value in values {\n        total += value;\n    }\n    total\n}\n\n"
+    "/// The total of some values.\npub fn total_of_most(values: &[u32]) -> u32 {\n    let mut total = 0;\n",
     "suffix": "\n}\n",
     "max_tokens": 32,
 }

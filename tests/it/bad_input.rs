@@ -3,9 +3,10 @@
 
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::client::Answer;
+use crate::client::{Answer, Next, joined};
+use crate::raw;
 use crate::setting::{CANARY, Setting, check};
 
 /// Values that their fields may not have; `$` stands for the canary.
@@ -245,5 +246,64 @@ async fn a_wrong_path_method_or_media_type_is_refused() {
         .header(CONTENT_TYPE, "Application/JSON; charset=utf-8")
         .header("content-encoding", "identity");
     assert_eq!(Answer::of(charset).await.status, 200);
+    setting.expect_unharmed(server, &client).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_is_asked_for_no_tokens_must_be_there() {
+    let (setting, server) = Setting::new("").await;
+    let client = server.client();
+    let body = json!({"model": "nobody", "prompt": CANARY, "max_tokens": 0});
+    assert_eq!(
+        check(&client.ask(&body).await, 404, "a warm-up")["code"],
+        "model_not_found"
+    );
+    let (events, ending) = client
+        .stream(&json!({"model": "arm", "prompt": CANARY, "max_tokens": 0}))
+        .await
+        .rest()
+        .await;
+    assert_eq!(
+        (joined(&events, 0).as_str(), ending),
+        ("", vec![Next::Done, Next::End])
+    );
+    setting.expect_unharmed(server, &client).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_is_no_text_is_refused() {
+    let (setting, server) = Setting::new("").await;
+    let said = raw::exchange(
+        server.address(),
+        b"GET /v1/models/%FF HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    assert!([400, 404].contains(&raw::status(&said)), "{said}");
+    assert!(
+        said.contains("content-type: application/json") && said.contains("x-request-id: "),
+        "{said}"
+    );
+    let error: Value = serde_json::from_str(raw::body(&said)).unwrap();
+    assert!(error["error"]["message"].is_string(), "{said}");
+    let client = server.client();
+    setting.expect_unharmed(server, &client).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_no_text_is_refused_whatever_the_field() {
+    let (setting, server) = Setting::new("").await;
+    let client = server.client();
+    let bodies: [&[u8]; 2] = [
+        b"{\"model\":\"echo\",\"prompt\":\"x\",\"unknown\":\"\xff\"}",
+        b"{\"model\":\"echo\",\"prompt\":\"x\",\"\xff\":1}",
+    ];
+    for body in bodies {
+        let what = String::from_utf8_lossy(body).into_owned();
+        check(
+            &client.post_bytes("/v1/completions", body).await,
+            400,
+            &what,
+        );
+    }
     setting.expect_unharmed(server, &client).await;
 }

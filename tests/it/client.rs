@@ -307,7 +307,7 @@ pub(crate) fn joined(events: &[Value], index: u64) -> String {
 pub(crate) fn known_place(model: &str) -> Value {
     json!({
         "model": model,
-        "prompt": "/// The total of some values.\npub fn total_of_all(values: &[u32]) -> u32 {\n    let mut total = 0;\n    for value in values {\n        total += value;\n    }\n",
+        "prompt": "/// The total of some values.\npub fn total_of_all(values: &[u32]) -> u32 {\n    let mut total = 0;\n    for value in values {\n        total += value;\n    }\n    total\n}\n\n/// The total of some values.\npub fn total_of_most(values: &[u32]) -> u32 {\n    let mut total = 0;\n",
         "suffix": "\n}\n",
     })
 }

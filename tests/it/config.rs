@@ -200,3 +200,33 @@ async fn a_reload_swaps_the_arms_without_a_failed_request() {
 }
 
 const SWAPS: usize = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_would_leave_no_arm_is_refused() {
+    let upstream = Upstream::saying("fine").await;
+    let home = Home::new();
+    let server = home.configured(&upstream.arm("arm", "")).start().await;
+    let client = server.client();
+    // Without an arm, all embedded models are meant: but none were trained when this server started.
+    home.configure("");
+    server.hang_up();
+    let reloads = async |kind: &str| {
+        client
+            .metric(&format!("echo_reloads_total{{kind=\"{kind}\"}}"))
+            .await
+    };
+    eventually("the reload", async || {
+        (reloads("accepted").await + reloads("refused").await == 1.0).then_some(())
+    })
+    .await;
+    assert_eq!(
+        client
+            .complete(&json!({"model": "echo", "prompt": "x"}))
+            .await
+            .completion(),
+        "fine",
+        "the old one stays"
+    );
+    assert_eq!(reloads("refused").await, 1.0);
+    server.stop().await;
+}

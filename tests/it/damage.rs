@@ -189,3 +189,38 @@ async fn a_damaged_journal_is_reported_and_serving_goes_on() {
         assert!(!said.contains("panicked"), "{what}: {said}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emptied_journal_is_reported() {
+    let (home, config, _upstream) = learned(true).await;
+    fs::write(home.data().join("journal.sqlite"), b"").unwrap();
+    fs::remove_file(home.data().join("journal.sqlite-wal")).unwrap();
+    let said = home.configured(&config).start().await.stop().await;
+    assert!(
+        said.lines()
+            .any(|line| line.contains("WARN") && line.contains("journal")),
+        "{said}"
+    );
+}
+
+/// What a snapshot has learned from records that are lost is not in the log: it cannot be gone on from.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_more_than_the_log_still_holds_is_passed_over() {
+    let (home, config, _upstream) = learned(true).await;
+    assert!(!snapshots(&home).is_empty());
+    fs::remove_file(home.data().join("journal.sqlite-wal")).unwrap();
+    let server = home.configured(&config).start().await;
+    let client = server.client();
+    say_accepted(&client, 5).await;
+    eventually("the new rewards are learned", async || {
+        (client.metric("echo_rewards_learned_total").await >= 5.0).then_some(())
+    })
+    .await;
+    let said = server.stop().await;
+    assert!(
+        said.lines()
+            .any(|line| line.contains("WARN") && line.contains("snapshot")),
+        "{said}"
+    );
+    replay::reproduce(&records::entries(&home.data()));
+}

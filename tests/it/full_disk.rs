@@ -112,6 +112,12 @@ async fn a_full_disk_stops_the_log_and_not_the_answers() {
     })
     .await;
     assert_eq!(client.health().await["status"], "ok");
+    let again = client.event(&event).await;
+    assert_eq!(
+        (again.status, again.json()),
+        (200, json!({"recorded": true, "late": false})),
+        "it was not taken before"
+    );
     let logged = [before.decision(), after.decision()];
     let copy = home.path().join("copy");
     copy_folder(&data, &copy);
@@ -123,6 +129,8 @@ async fn a_full_disk_stops_the_log_and_not_the_answers() {
         logged.iter().all(|id| ids.contains(id)),
         "what was called logged is there"
     );
+    let events = records::events(&entries).filter(|event| event.decision == before.decision());
+    assert_eq!(events.count(), 1, "an event that is called recorded is");
     fill(&ballast);
     eventually("an unlogged answer", async || {
         let answer = client.complete(&request).await;

@@ -107,6 +107,19 @@ async fn a_stop_waits_only_so_long() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_stops_at_once() {
+    let (_home, _upstream, mut server, mut stream) = endless(600_000).await;
+    server.terminate();
+    eventually("the first signal's effect", async || {
+        server.stderr().contains("stopping").then_some(())
+    })
+    .await;
+    server.terminate();
+    assert_eq!(server.wait().await.code(), Some(1), "{}", server.stderr());
+    assert_eq!(stream.next().await, Next::Broken);
+}
+
 /// Two arms, each right in one language; a control cohort; a policy that changes on the way.
 struct World {
     home: Home,
@@ -248,4 +261,48 @@ async fn a_changed_policy_is_published_on_reload_and_reproduced_too() {
         replay::reproduce(&records::entries(&world.home.data())),
         2 * 6 * 25
     );
+}
+
+/// The evidence on record is not lost with the memory of the process that saw it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_known_of_a_proposal_before_a_kill_is_its_outcome_after_it() {
+    let upstream = Upstream::saying("total = price * count").await;
+    let home = Home::new();
+    let config = format!(
+        "[reward]\nquiet_ms = 1500\nlongest_ms = 3000\n{}",
+        upstream.arm("arm", "")
+    );
+    let mut server = home.configured(&config).start().await;
+    let client = server.client();
+    let id = client
+        .complete(&json!({"model": "echo", "prompt": "def bill():\n    "}))
+        .await
+        .decision();
+    assert_eq!(
+        client
+            .event(&json!({"decision_id": id, "type": "accepted"}))
+            .await
+            .status,
+        200
+    );
+    eventually("evidence", async || {
+        records::evidence(&records::entries(&home.data()))
+            .next()
+            .map(|_| ())
+    })
+    .await;
+    server.kill();
+    let server = home.configured(&config).start().await;
+    let last = eventually("the last word", async || {
+        let entries = records::entries(&home.data());
+        records::evidence(&entries)
+            .find(|evidence| evidence.settled)
+            .cloned()
+    })
+    .await;
+    assert_eq!(
+        (last.decision.as_str(), last.fate.as_str()),
+        (id.as_str(), "accepted")
+    );
+    server.stop().await;
 }

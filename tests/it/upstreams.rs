@@ -167,7 +167,10 @@ async fn an_upstream_that_is_too_slow_is_given_up() {
 
 /// A stream that began with `text` and then broke off in a way that no client takes for its end.
 #[track_caller]
-fn broke_off((events, ending): (Vec<Value>, Vec<Next>), text: &str) {
+fn broke_off((mut events, ending): (Vec<Value>, Vec<Next>), text: &str) {
+    let error = events.pop().unwrap();
+    assert_eq!(error["error"]["type"], "upstream_error", "{error}");
+    assert_eq!(error["error"]["code"], "stream_interrupted", "{error}");
     assert_eq!(joined(&events, 0), text);
     assert_eq!(ending, [Next::Broken]);
 }
