@@ -15,7 +15,7 @@ pub use error::ApiError;
 use openai::Usage;
 
 /// How one protocol writes answers.
-pub trait Dialect: Send + Sync {
+pub trait Dialect: std::fmt::Debug + Send + Sync {
     /// A whole answer, as the JSON of its body.
     fn whole(&self, head: &Head, alternatives: &[Alternative], usage: Usage) -> String;
 
@@ -32,6 +32,7 @@ pub trait Dialect: Send + Sync {
 }
 
 /// A decoded request, and how its answer is to be written.
+#[derive(Debug)]
 pub struct Decoded {
     /// The request.
     pub request: CompletionRequest,

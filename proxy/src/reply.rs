@@ -135,16 +135,17 @@ pub fn streamed(
     head: Head,
     dialect: Box<dyn Dialect>,
 ) -> Response {
+    let mut response = EVENT_STREAM.into_response();
+    head.put_on(&mut response);
     let first: PieceStream = Box::pin(stream::once(std::future::ready(Ok(first))));
     let streaming = Streaming {
         answer: Some(answer),
         pieces: Box::pin(first.chain(pieces)),
-        head: head.clone(),
+        head,
         dialect,
         broken: false,
     };
-    let mut response = (EVENT_STREAM, Body::from_stream(events(streaming))).into_response();
-    head.put_on(&mut response);
+    *response.body_mut() = Body::from_stream(events(streaming));
     response
 }
 

@@ -184,7 +184,7 @@ mod tests {
 
     fn decoded(body: &str) -> Decoded {
         let config = Config::parse("", &|_| None).unwrap();
-        decode(body.as_bytes(), &config).ok().expect(body)
+        decode(body.as_bytes(), &config).expect(body)
     }
 
     #[test]

@@ -289,7 +289,7 @@ mod tests {
     }
 
     fn decoded(body: &str) -> CompletionRequest {
-        decode(body.as_bytes(), &config()).ok().expect(body).request
+        decode(body.as_bytes(), &config()).expect(body).request
     }
 
     #[test]
@@ -360,7 +360,7 @@ mod tests {
             (r#"{"model":"m","prompt":"x","stop":5}"#, Some("stop")),
         ];
         for (body, param) in cases {
-            let error = decode(body.as_bytes(), &config()).err().expect(body);
+            let error = decode(body.as_bytes(), &config()).expect_err(body);
             assert_eq!(error.status.as_u16(), 400, "{body}");
             assert_eq!(error.param.as_deref(), param, "{body}: {}", error.message);
         }
@@ -370,9 +370,8 @@ mod tests {
 
     #[test]
     fn an_error_never_repeats_a_text() {
-        let error = decode(br#"{"model":"m","prompt":"x","n":"my secret"}"#, &config())
-            .err()
-            .unwrap();
+        let error =
+            decode(br#"{"model":"m","prompt":"x","n":"my secret"}"#, &config()).unwrap_err();
         assert!(!error.message.contains("secret"), "{}", error.message);
     }
 }

@@ -135,7 +135,7 @@ mod tests {
         let config = Config::parse("", &|_| None).unwrap();
         assert!(is_meant(BODY.as_bytes()));
         assert!(!is_meant(br#"{"model":"echo","prompt":"\"segments\""}"#));
-        let request = decode(BODY.as_bytes(), &config).ok().unwrap().request;
+        let request = decode(BODY.as_bytes(), &config).unwrap().request;
         assert_eq!(
             (request.prefix.as_str(), request.suffix.as_str()),
             ("def f(", ")")
@@ -145,9 +145,7 @@ mod tests {
             Some("https://git.example.org/a.git#calc.py")
         );
         assert_eq!(request.language.as_deref(), Some("python"));
-        let wrong = decode(br#"{"segments":{"prefix":7}}"#, &config)
-            .err()
-            .unwrap();
+        let wrong = decode(br#"{"segments":{"prefix":7}}"#, &config).unwrap_err();
         assert_eq!(wrong.param.as_deref(), Some("segments.prefix"));
     }
 
