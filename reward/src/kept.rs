@@ -20,7 +20,7 @@ impl Kept {
     /// The found lexemes are a longest common subsequence by lexemes, weighted by characters, as the
     /// kept rate of Zed and the lexical edit distance of Copilot do it: a rename inside the text
     /// loses the renamed word alone. Of `stands`, only as much is read as the proposal is long, and
-    /// half as much again and [`MARGIN_LEXEMES`] more: what the user wrote after it is no part of it.
+    /// half as much again and a dozen lexemes more: what the user wrote after it is no part of it.
     pub fn measure(proposal: &str, stands: &str) -> Self {
         let wanted = lexemes(proposal);
         let mut found = lexemes(stands);
