@@ -56,21 +56,19 @@ fn end_of_left(document: &str, cursor: usize, left: &str) -> Option<usize> {
         return document.starts_with(left).then_some(left.len());
     }
     let needle = &left[left.ceil_char_boundary(left.len() - ANCHOR_BYTES)..];
-    let ends = memmem::find_iter(document.as_bytes(), needle).map(|at| at + needle.len());
+    // An anchor may also stand across the cursor, which has moved back into it.
+    let (bytes, from) = (
+        document.as_bytes(),
+        (cursor + 1).saturating_sub(needle.len()),
+    );
     // Of places that agree equally far, the user is most often still close behind the right one.
-    ends.max_by_key(|end| {
-        let before = document.as_bytes()[..*end].iter().rev();
-        let agreeing = agreeing(before, left.as_bytes().iter().rev());
-        (
-            agreeing,
-            *end <= cursor,
-            if *end <= cursor {
-                *end
-            } else {
-                usize::MAX - end
-            },
-        )
+    let behind = memmem::rfind_iter(&bytes[..cursor], needle).map(|at| at + needle.len());
+    let ahead = memmem::find_iter(&bytes[from..], needle).map(|at| from + at + needle.len());
+    let left = left.as_bytes().iter().rev();
+    best(behind.chain(ahead), left.len(), |end| {
+        agreeing(bytes[..end].iter().rev(), left.clone())
     })
+    .map(|(_, end)| end)
 }
 
 fn start_of_right(document: &str, cursor: usize, start: usize, right: &str) -> usize {
@@ -83,14 +81,42 @@ fn start_of_right(document: &str, cursor: usize, start: usize, right: &str) -> u
     }
     let needle = &right[..right.floor_char_boundary(ANCHOR_BYTES)];
     let starts = memmem::find_iter(&document.as_bytes()[start..], needle).map(|at| start + at);
-    let agreeing =
-        |at: &usize| agreeing(document.as_bytes()[*at..].iter(), right.as_bytes().iter());
-    let found = starts
-        .map(|at| (agreeing(&at), at))
-        .filter(|(agreeing, at)| *agreeing >= ANCHOR_BYTES_SURE || *at >= at_cursor)
-        .max_by_key(|(agreeing, at)| (*agreeing, usize::MAX - at));
-    found.map_or(at_cursor, |(_, at)| at)
+    let right = right.as_bytes().iter();
+    let found = best(starts, right.len(), |at| {
+        let agreeing = agreeing(document.as_bytes()[at..].iter(), right.clone());
+        if agreeing >= ANCHOR_BYTES_SURE || at >= at_cursor {
+            agreeing
+        } else {
+            0
+        }
+    });
+    found
+        .filter(|(agreeing, _)| *agreeing > 0)
+        .map_or(at_cursor, |(_, at)| at)
 }
+
+/// The first of the places that agree farthest, with how far; one that agrees as far as it can ends
+/// the search. Code that repeats itself has many places: no more than [`PLACES`] are looked at.
+fn best(
+    places: impl Iterator<Item = usize>,
+    whole: usize,
+    agreeing: impl Fn(usize) -> usize,
+) -> Option<(usize, usize)> {
+    let mut best: Option<(usize, usize)> = None;
+    for place in places.take(PLACES) {
+        let agreeing = agreeing(place);
+        if best.is_none_or(|(most, _)| agreeing > most) {
+            best = Some((agreeing, place));
+        }
+        if agreeing >= whole.min(ANCHOR_BYTES_MAX) {
+            break;
+        }
+    }
+    best
+}
+
+/// Places of one anchor that are looked at.
+const PLACES: usize = 32;
 
 /// How many bytes agree from the first on.
 fn agreeing<'a>(a: impl Iterator<Item = &'a u8>, b: impl Iterator<Item = &'a u8>) -> usize {
@@ -154,6 +180,18 @@ mod tests {
                 "{document:?} {left:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_place_across_the_cursor_and_one_in_repeated_code_are_found() {
+        let left = "fn first() -> usize { 1 }\n".repeat(40);
+        let document = format!("{left}fn last() {{}}\n");
+        for cursor in [left.len() - 10, left.len(), document.len()] {
+            let region = Region::find(&document, cursor, &left, "");
+            assert!(region.is_some(), "{cursor}");
+        }
+        let region = Region::find(&document, document.len(), &left, "");
+        assert_eq!(region.map(|r| r.stands.trim()), Some("fn last() {}"));
     }
 
     #[test]
