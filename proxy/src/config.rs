@@ -3,7 +3,6 @@
 mod check;
 mod file;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -118,14 +117,6 @@ impl Config {
             quiet_ms: self.reward.quiet_ms,
             longest_ms: self.reward.longest_ms,
         }
-    }
-
-    /// The arms by name.
-    pub fn arms_by_name(&self) -> BTreeMap<&str, &ArmSettings> {
-        self.arms
-            .iter()
-            .map(|arm| (arm.name.as_str(), arm))
-            .collect()
     }
 
     /// Whether any arm is an embedded model.
