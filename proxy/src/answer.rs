@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use echo_experience::{Evidence, Record, Served};
 use echo_reward::{Outcome, Proposal, Window};
 
+use crate::devdata::Sent;
 use crate::dialect::openai::Usage;
 use crate::ids::DecisionId;
 use crate::metrics::{ArmLabel, KindLabel};
@@ -29,6 +30,8 @@ pub struct Answer {
     pub fallback: bool,
     /// Whether the decision was on disk in time: if not, nothing of the answer is put on record.
     pub logged: bool,
+    /// Whether its client tells what became of it by its text, and not by its id.
+    pub told_by_text: bool,
     started: Instant,
     first_byte: Option<Duration>,
     alternatives: Vec<Alternative>,
@@ -79,6 +82,7 @@ impl Answer {
             arm: String::new(),
             fallback: false,
             logged: true,
+            told_by_text: false,
             started,
             first_byte: None,
             alternatives: vec![Alternative::default(); request.n as usize],
@@ -132,6 +136,11 @@ impl Answer {
         self.echo.clock.now_ms() / 1000
     }
 
+    /// When its request came in.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
     fn counted(&self) -> Usage {
         let bytes = self.request.prefix.len() + self.request.suffix.len();
         let prompt = u32::try_from(bytes / BYTES_PER_TOKEN).unwrap_or(u32::MAX);
@@ -145,6 +154,11 @@ impl Answer {
             self.record_served(choice, &alternative, alternative.finish_reason());
             if self.logged {
                 self.open_proposal(choice, &alternative.text, at_ms);
+                if self.told_by_text {
+                    let (id, tenant) = (self.id, &self.user.tenant);
+                    let sent = Sent::new(id, choice, tenant, &self.request, &alternative.text);
+                    self.echo.sent.add(sent);
+                }
             }
         }
         self.close("complete");

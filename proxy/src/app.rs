@@ -7,16 +7,18 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use futures_util::FutureExt as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::caller::{Identity, Peer};
 use crate::complete::complete;
-use crate::dialect::{ApiError, llama_cpp, openai, tabby};
+use crate::devdata;
+use crate::dialect::{self, ApiError, Decode, chat, llama_cpp, mistral, ollama, openai, tabby};
 use crate::events;
 use crate::ids::DecisionId;
 use crate::metrics::StatusLabel;
@@ -28,9 +30,23 @@ pub fn router(echo: Arc<Echo>) -> Router {
     Router::new()
         .route("/v1/completions", post(completions))
         .route("/completions", post(completions))
-        .route("/infill", post(infill))
+        .route("/beta/completions", post(completions))
+        .route("/v1/fim/completions", completing(mistral::decode))
+        .route("/fim/completions", completing(mistral::decode))
+        .route("/v1/chat/completions", post(chat_completions))
+        .route("/chat/completions", post(chat_completions))
+        .route("/infill", completing(llama_cpp::decode_infill))
+        .route("/completion", completing(llama_cpp::decode_completion))
+        .route("/api/generate", completing(ollama::decode))
+        .route("/api/show", post(ollama_show))
+        .route("/api/tags", get(ollama::tags))
+        .route("/api/ps", get(ollama::loaded))
+        .route("/api/version", get(ollama::version))
+        .route("/", get(ollama::running))
+        .route("/continue/devdata", post(development_data))
         .route("/v1/health", get(tabby::health).post(tabby::health))
         .route("/v1beta/server_setting", get(tabby::server_setting))
+        .route("/v1beta/models", get(tabby::models))
         .route("/v1/events", post(tabby_events))
         .route("/health", get(pages::healthz))
         .route("/v1/models", get(pages::models))
@@ -59,21 +75,45 @@ async fn completions(
     complete(echo, identity, &headers, body, decode).await
 }
 
-async fn infill(State(echo): State<Arc<Echo>>, request: Request) -> Response {
-    let answered = async {
-        let (identity, headers, body) = admit(&echo, request).await?;
-        complete(
-            Arc::clone(&echo),
-            identity,
-            &headers,
-            body,
-            llama_cpp::decode,
-        )
-        .await
-    };
-    answered
-        .await
-        .unwrap_or_else(|error| llama_cpp::error(&error))
+/// A path whose bodies `decode` reads.
+fn completing(decode: Decode) -> MethodRouter<Arc<Echo>> {
+    post(
+        async move |State(echo): State<Arc<Echo>>, request: Request| {
+            let (identity, headers, body) = admit(&echo, request).await?;
+            complete(echo, identity, &headers, body, decode).await
+        },
+    )
+}
+
+/// Code is completed here; other chats go to the upstream for them, where there is one.
+async fn chat_completions(
+    State(echo): State<Arc<Echo>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let request = Request::from_parts(parts.clone(), body);
+    let (identity, headers, body) = admit(&echo, request).await?;
+    let live = echo.live.load_full();
+    match &live.passthrough {
+        Some(upstream) if !chat::fills_in(&body) => upstream.forward(&parts, body.into()).await,
+        _ => complete(echo, identity, &headers, body, chat::decode).await,
+    }
+}
+
+async fn ollama_show(
+    State(echo): State<Arc<Echo>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (_, _, body) = admit(&echo, request).await?;
+    ollama::show(&echo, &body).map(IntoResponse::into_response)
+}
+
+async fn development_data(
+    State(echo): State<Arc<Echo>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (identity, _, body) = admit(&echo, request).await?;
+    devdata::take(&echo, &identity, &body).await
 }
 
 async fn events(State(echo): State<Arc<Echo>>, request: Request) -> Result<Response, ApiError> {
@@ -95,15 +135,31 @@ async fn tabby_events(
         events::decode_tabby
     };
     let (identity, _, body) = admit(&echo, request).await?;
-    events::event(&echo, &identity, &body, decode).await
+    match events::event(&echo, &identity, &body, decode).await {
+        // Tabby's server takes any event: its plugins take an error for a server that is down.
+        Ok(_) => Ok(StatusCode::OK.into_response()),
+        Err(error) if error.status == StatusCode::NOT_FOUND => Ok(StatusCode::OK.into_response()),
+        Err(error) => Err(error),
+    }
 }
 
-async fn unknown_path() -> ApiError {
-    ApiError::client(
-        StatusCode::NOT_FOUND,
-        "unknown_url",
-        "There is nothing at this path: see the README for those that are.",
-    )
+/// Sends the request to the upstream for such paths, where there is one.
+async fn unknown_path(
+    State(echo): State<Arc<Echo>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let live = echo.live.load_full();
+    let Some(upstream) = &live.passthrough else {
+        return Err(ApiError::client(
+            StatusCode::NOT_FOUND,
+            "unknown_url",
+            "There is nothing at this path: see the README for those that are.",
+        ));
+    };
+    let (parts, body) = request.into_parts();
+    let peer = parts.extensions.get::<Peer>().copied();
+    Identity::of(&parts.headers, peer, &live.config.keys)?;
+    upstream.forward(&parts, body).await
 }
 
 async fn wrong_method(method: Method) -> ApiError {
@@ -121,7 +177,7 @@ async fn admit(echo: &Echo, request: Request) -> Result<(Identity, HeaderMap, By
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get::<Peer>().copied();
     let identity = Identity::of(&parts.headers, peer, &live.config.keys)?;
-    check_media_type(&parts.headers)?;
+    check_media_type(&parts)?;
     let limits = &live.config.server;
     let reading = read(
         body,
@@ -143,7 +199,11 @@ async fn admit(echo: &Echo, request: Request) -> Result<(Identity, HeaderMap, By
     Ok((identity, parts.headers, body))
 }
 
-fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
+/// Ollama's own server takes a body whatever it is said to be, and its manual relies on that. Only a
+/// browser, which names the page that it acts for, could be made to send one unasked.
+fn check_media_type(parts: &Parts) -> Result<(), ApiError> {
+    let headers = &parts.headers;
+    let lenient = parts.uri.path().starts_with("/api/") && !headers.contains_key(header::ORIGIN);
     let unsupported = |message| {
         ApiError::client(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -158,7 +218,7 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
         .and_then(|text| text.split(';').next())
         .unwrap_or_default()
         .trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
+    if !lenient && !essence.eq_ignore_ascii_case("application/json") {
         return Err(unsupported("Send `Content-Type: application/json`."));
     }
     match headers
@@ -190,13 +250,20 @@ async fn read(
     }
 }
 
-/// Catches panics, gives every answer a request id, and counts it.
+/// Catches panics, puts errors into the form of their path, gives every answer a request id, and
+/// counts it.
 async fn around(State(echo): State<Arc<Echo>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
     let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| {
         tracing::error!("a request panicked");
         ApiError::internal().into_response()
     });
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        let body = dialect::error_at(&path, &error).to_string();
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        *response.body_mut() = body.into();
+    }
     let status = StatusLabel {
         status: response.status().as_u16(),
     };

@@ -14,9 +14,11 @@ use crate::answer::{Answer, window};
 use crate::arm::Arm;
 use crate::caller::Identity;
 use crate::config::ROUTED;
+use crate::devdata;
 use crate::dialect::{ApiError, Decode, Decoded};
 use crate::ids::DecisionId;
 use crate::metrics::ArmLabel;
+use crate::names;
 use crate::project;
 use crate::reply::{self, Head};
 use crate::request::CompletionRequest;
@@ -44,6 +46,7 @@ pub async fn complete(
         mut request,
         dialect,
     } = decode(&body, &live.config)?;
+    names::resolve(&live, &mut request.model);
     identity.complete(&mut request, headers);
     let user = identity.user(&request);
     echo.projects.show(&user, &request, echo.clock.now_ms());
@@ -74,6 +77,7 @@ pub async fn complete(
     echo.metrics.decisions.get_or_create(&label).inc();
 
     let mut answer = Answer::new(&echo, &request, &user, id, started);
+    answer.told_by_text = identity.client == devdata::CLIENT;
     let opened = open(&echo, &route, &request, &mut answer).await;
     answer.logged = is_durable(&echo, ticket, live.config.log.ack_ms).await;
     let (first, pieces) = match opened {

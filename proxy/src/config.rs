@@ -11,14 +11,14 @@ use echo_policy::PolicySpec;
 use echo_reward::{Scorer, TrackerLimits};
 use sha2::{Digest, Sha256};
 
-use crate::arm::{ArmKind, ArmSettings};
+use crate::arm::{ArmKind, ArmSettings, Secret};
 use crate::auth::Keys;
 
 pub use check::ConfigError;
 pub(crate) use check::ROUTED;
 pub use file::{
-    ArmDefaultsFile, ArmFile, ConfigFile, ControlFile, EmbeddedFile, KeyFile, LogFile, PolicyFile,
-    RewardFile, ServerFile,
+    ArmDefaultsFile, ArmFile, ConfigFile, ControlFile, EmbeddedFile, KeyFile, LogFile,
+    PassthroughFile, PolicyFile, RewardFile, ServerFile,
 };
 
 /// The whole configuration as a commented file, with every key at its default.
@@ -47,6 +47,10 @@ pub struct Config {
     pub reward: RewardFile,
     /// The embedded models' corpus.
     pub embedded: EmbeddedFile,
+    /// Where requests that are none of Echo's go.
+    pub passthrough: PassthroughFile,
+    /// The key for that upstream.
+    pub passthrough_key: Option<Secret>,
     /// The arms, by name, in the order of the file; none means all embedded models.
     pub arms: Vec<ArmSettings>,
     /// SHA-256 of the file's text, in hexadecimal.
@@ -177,6 +181,12 @@ mod tests {
             ("[policy]\nspec = \"squarecb:floor=0\"", "floor"),
             ("[control]\nshare = 1.0", "share"),
             ("[reward]\nscorer = \"liked@1\"", "liked@1"),
+            ("[passthrough]\nurl = \"ftp://x\"", "passthrough.url"),
+            ("[passthrough]\nkey_env = \"NO_KEY\"", "NO_KEY"),
+            (
+                "[passthrough]\nkey_env = \"THE_KEY\"\nforward_authorization = true",
+                "not both",
+            ),
             ("[[arm]]\nname = \"a\"\nkind = \"vllm\"", "vllm"),
             (
                 "[[arm]]\nname = \"echo\"\nkind = \"embedded\"\nmodel = \"ngram\"",

@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use crate::caller::{Identity, Peer};
 use crate::config::ROUTED;
 use crate::dialect::ApiError;
-use crate::state::Echo;
+use crate::names;
+use crate::state::{Echo, Live};
 
-/// `GET /v1/models`: the routed model first, then the arms by name.
+/// `GET /v1/models`: the routed model first, then the arms, then the routed model's other names.
 ///
 /// # Errors
 ///
@@ -26,10 +27,8 @@ pub async fn models(
 ) -> Result<Json<Value>, ApiError> {
     check_key(&echo, &request)?;
     let live = echo.live.load();
-    let arms = live.arms.iter().map(|arm| arm.settings().name.as_str());
-    let list: Vec<Value> = std::iter::once(ROUTED)
-        .chain(arms)
-        .map(|name| listed(&echo, name))
+    let list: Vec<Value> = names::all(&live)
+        .map(|name| listed(&echo, &live, &name))
         .collect();
     Ok(Json(json!({"object": "list", "data": list})))
 }
@@ -47,14 +46,21 @@ pub async fn model(
     check_key(&echo, &request)?;
     let Path(name) = name.map_err(|_| ApiError::unknown_model(""))?;
     let live = echo.live.load();
-    if name != ROUTED && live.arms.named(&name).is_none() {
+    if !names::is_known(&live, &name) {
         return Err(ApiError::unknown_model(&name));
     }
-    Ok(Json(listed(&echo, &name)))
+    Ok(Json(listed(&echo, &live, &name)))
 }
 
-fn listed(echo: &Echo, name: &str) -> Value {
-    json!({"id": name, "object": "model", "created": echo.started_ms / 1000, "owned_by": "echo"})
+fn listed(echo: &Echo, live: &Live, name: &str) -> Value {
+    json!({
+        "id": name,
+        "object": "model",
+        "created": echo.started_ms / 1000,
+        "owned_by": "echo",
+        // Which model that is, where several names stand for one.
+        "root": if names::is_routed(live, name) { ROUTED } else { name },
+    })
 }
 
 fn check_key(echo: &Echo, request: &Request) -> Result<(), ApiError> {

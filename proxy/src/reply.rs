@@ -1,5 +1,7 @@
 //! Sending an answer: whole, or as it comes.
 
+use std::time::{Duration, Instant};
+
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -7,7 +9,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 
 use crate::answer::{Alternative, Answer};
 use crate::dialect::openai::Usage;
-use crate::dialect::{ApiError, Dialect};
+use crate::dialect::{ApiError, Dialect, Framing};
 use crate::ids::DecisionId;
 use crate::request::CompletionRequest;
 use crate::upstream::{Piece, PieceStream};
@@ -21,6 +23,8 @@ pub struct Head {
     pub created_s: i64,
     /// The arm that answers, as `name@version`.
     pub arm: String,
+    /// When its request came in.
+    started: Instant,
     logged: bool,
     fallback: bool,
     policy_version: u64,
@@ -33,6 +37,7 @@ impl Head {
             id: answer.id,
             created_s: answer.created_s(),
             arm: answer.arm.clone(),
+            started: answer.started(),
             logged: answer.logged,
             fallback: answer.fallback,
             policy_version,
@@ -44,12 +49,18 @@ impl Head {
         self.arm.split('@').next().unwrap_or(&self.arm)
     }
 
+    /// The time since its request came in.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     #[cfg(test)]
     pub(crate) fn test(id: DecisionId, arm: &str) -> Self {
         Self {
             id,
             created_s: 0,
             arm: arm.to_owned(),
+            started: Instant::now(),
             logged: true,
             fallback: false,
             policy_version: 1,
@@ -83,21 +94,25 @@ pub fn warm_up(dialect: &dyn Dialect, request: &CompletionRequest, now_s: i64) -
         id: DecisionId::new(),
         created_s: now_s,
         arm: request.model.clone(),
+        started: Instant::now(),
         logged: false,
         fallback: false,
         policy_version: 0,
     };
     if request.stream {
-        return (EVENT_STREAM, dialect.end(&head, Usage::default())).into_response();
+        let end = dialect.end(&head, &[Alternative::default()], Usage::default());
+        return (stream_headers(dialect.framing()), end).into_response();
     }
     json(dialect.whole(&head, &[Alternative::default()], Usage::default()))
 }
 
-const EVENT_STREAM: [(HeaderName, &str); 3] = [
-    (header::CONTENT_TYPE, "text/event-stream"),
-    (header::CACHE_CONTROL, "no-cache"),
-    (HeaderName::from_static("x-accel-buffering"), "no"),
-];
+fn stream_headers(framing: Framing) -> [(HeaderName, &'static str); 3] {
+    [
+        (header::CONTENT_TYPE, framing.media_type()),
+        (header::CACHE_CONTROL, "no-cache"),
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ]
+}
 
 /// The answer in one piece.
 ///
@@ -127,7 +142,7 @@ pub async fn whole(
     Ok(response)
 }
 
-/// The answer as it comes: one event a piece, each flushed by itself.
+/// The answer as it comes: one part a piece, each flushed by itself.
 pub fn streamed(
     answer: Answer,
     first: Piece,
@@ -135,7 +150,7 @@ pub fn streamed(
     head: Head,
     dialect: Box<dyn Dialect>,
 ) -> Response {
-    let mut response = EVENT_STREAM.into_response();
+    let mut response = stream_headers(dialect.framing()).into_response();
     head.put_on(&mut response);
     let first: PieceStream = Box::pin(stream::once(std::future::ready(Ok(first))));
     let streaming = Streaming {
@@ -197,7 +212,8 @@ impl Streaming {
                     return Some(Ok(Bytes::from(self.dialect.broken(&error))));
                 }
                 None => {
-                    let last = self.dialect.end(&self.head, answer.usage());
+                    let (alternatives, usage) = (answer.alternatives(), answer.usage());
+                    let last = self.dialect.end(&self.head, alternatives, usage);
                     answer.finish();
                     return Some(Ok(Bytes::from(last)));
                 }

@@ -17,9 +17,11 @@ use crate::arms::{Arms, Embedded};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::corpus::{Corpus, CorpusError};
+use crate::devdata::SentAnswers;
 use crate::embedded;
 use crate::learner::{Learner, LearnerError};
 use crate::metrics::{KindLabel, Metrics};
+use crate::passthrough::Passthrough;
 use crate::project::Projects;
 use crate::server;
 use crate::state::{Echo, Live};
@@ -112,6 +114,7 @@ impl Server {
         let clients = Clients::new();
         let arms = Arms::make(&config, &embedded, &clients, &Arms::default())
             .map_err(StartError::Config)?;
+        let passthrough = Passthrough::make(&config, &clients).map_err(StartError::Config)?;
 
         let clock = Clock::new(settings.pace);
         let schema = FeatureSchema::default();
@@ -134,11 +137,16 @@ impl Server {
             metrics: Metrics::new(),
             log,
             watch,
+            sent: SentAnswers::default(),
             projects,
             schema_hash: schema.hash(),
             schema,
             policies: ArcSwap::from_pointee(start.policies()),
-            live: ArcSwap::from_pointee(Live { config, arms }),
+            live: ArcSwap::from_pointee(Live {
+                config,
+                arms,
+                passthrough,
+            }),
         });
         let version = echo.policies.load().treatment.version();
         echo.metrics
@@ -193,7 +201,12 @@ impl Server {
         let read = Config::load(self.config_file.as_deref()).and_then(|config| {
             config.check_listen(self.address)?;
             let arms = Arms::make(&config, &self.embedded, &self.clients, &before.arms)?;
-            Ok(Live { config, arms })
+            let passthrough = Passthrough::make(&config, &self.clients)?;
+            Ok(Live {
+                config,
+                arms,
+                passthrough,
+            })
         });
         let (outcome, result) = match read {
             Ok(live) => {

@@ -10,8 +10,10 @@ use echo_reward::Change;
 use crate::arms::Arms;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::devdata::SentAnswers;
 use crate::ids::DecisionId;
 use crate::metrics::{KindLabel, Metrics};
+use crate::passthrough::Passthrough;
 use crate::project::Projects;
 use crate::watch::Watch;
 
@@ -32,6 +34,8 @@ pub struct Echo {
     pub log: Log,
     /// Follows open proposals.
     pub watch: Watch,
+    /// Recent answers to clients that tell their fate by their text.
+    pub sent: SentAnswers,
     /// Shows the users' code to the embedded models.
     pub projects: Projects,
     /// How facts become features.
@@ -51,6 +55,8 @@ pub struct Live {
     pub config: Config,
     /// The arms that it names.
     pub arms: Arms,
+    /// Where requests for unknown paths go.
+    pub passthrough: Option<Passthrough>,
 }
 
 /// The policies in force.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use echo_policy::PolicySpec;
 
 use super::Config;
-use super::file::{ArmDefaultsFile, ArmFile, ConfigFile, KeyFile};
+use super::file::{ArmDefaultsFile, ArmFile, ConfigFile, KeyFile, PassthroughFile};
 use crate::arm::{ArmError, ArmKind, ArmSettings, BreakerSettings, Secret};
 use crate::auth::{Key, Keys};
 use crate::fim::FimTemplate;
@@ -32,6 +32,8 @@ pub enum ConfigError {
     ArmLacks { arm: String, key: &'static str },
     /// No arm is named, and the server has been started without the embedded models.
     NoArms,
+    /// The HTTP client for `[passthrough]` cannot be made.
+    NoClient,
     /// An arm's address or key cannot be used.
     Arm(ArmError),
     /// Two arms or two API keys have one name.
@@ -59,6 +61,7 @@ impl fmt::Display for ConfigError {
                 "no arm is configured, and the embedded models are loaded at a start only: \
                  name an [[arm]], or start again",
             ),
+            Self::NoClient => f.write_str("passthrough: no HTTP client can be made (TLS)"),
             Self::Arm(error) => error.fmt(f),
             Self::Twice { what, name } => write!(f, "{what} {name:?} stands there twice"),
             Self::KeysMissing(address) => write!(
@@ -111,6 +114,7 @@ pub(super) fn check(
         .iter()
         .map(api_key)
         .collect::<Result<Vec<_>, _>>()?;
+    let passthrough_key = passthrough_key(&file.passthrough, environment)?;
     let config = Config {
         listen,
         keys: Keys::new(keys),
@@ -122,6 +126,8 @@ pub(super) fn check(
         scorer,
         reward: file.reward,
         embedded: file.embedded,
+        passthrough: file.passthrough,
+        passthrough_key,
         arms,
         sha256,
     };
@@ -241,6 +247,27 @@ fn arm_settings(
         return Err(value(&key("concurrency"), 0, "at least 1"));
     }
     Ok(settings)
+}
+
+/// Checks the address for unknown paths, and finds its key.
+fn passthrough_key(
+    file: &PassthroughFile,
+    environment: Environment<'_>,
+) -> Result<Option<Secret>, ConfigError> {
+    if !file.url.is_empty() {
+        checked_url("passthrough.url", &file.url)?;
+    }
+    if file.key_env.is_empty() {
+        return Ok(None);
+    }
+    let key = "passthrough.key_env";
+    if file.forward_authorization {
+        let expected = "one of key_env and forward_authorization, not both";
+        return Err(value(key, &file.key_env, expected));
+    }
+    let text = environment(&file.key_env)
+        .ok_or_else(|| value(key, &file.key_env, "a variable that is set"))?;
+    Ok(Some(Secret::new(text.trim().to_owned())))
 }
 
 /// The name of the virtual model whose requests are routed.

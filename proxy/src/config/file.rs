@@ -15,6 +15,7 @@ pub struct ConfigFile {
     pub control: ControlFile,
     pub reward: RewardFile,
     pub embedded: EmbeddedFile,
+    pub passthrough: PassthroughFile,
     pub arm_defaults: ArmDefaultsFile,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub arm: Vec<ArmFile>,
@@ -105,6 +106,18 @@ section! {
         corpus: Vec<String> = Vec::new(),
         corpus_bytes: usize = 24_000_000,
         concurrency: usize = 16,
+    }
+}
+
+section! {
+    /// `[passthrough]`: the upstream of requests that are none of Echo's.
+    PassthroughFile {
+        url: String = String::new(),
+        key_env: String = String::new(),
+        forward_authorization: bool = false,
+        connect_ms: u64 = 1000,
+        answer_ms: u64 = 60_000,
+        hops_limit: usize = 4,
     }
 }
 

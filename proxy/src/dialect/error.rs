@@ -168,9 +168,11 @@ impl From<&UpstreamError> for ApiError {
     }
 }
 
+/// The response carries the error itself too, so that its body can be put into another dialect's form.
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, self.body().to_string()).into_response();
+        response.extensions_mut().insert(self.clone());
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

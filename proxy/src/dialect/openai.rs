@@ -5,9 +5,8 @@ use serde_json::value::RawValue;
 
 use crate::answer::Alternative;
 use crate::config::Config;
+use crate::dialect::body::{Stop, StreamOptions, alternatives, check_sampling, place_cursor, read};
 use crate::dialect::{ApiError, Decoded, Dialect};
-use crate::fim;
-use crate::language;
 use crate::reply::Head;
 use crate::request::CompletionRequest;
 use crate::upstream::Piece;
@@ -35,23 +34,11 @@ struct Body {
 }
 
 #[derive(Debug, Deserialize)]
-struct StreamOptions {
-    include_usage: Option<bool>,
-}
-
-#[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Prompt {
     One(String),
     Many(Vec<String>),
     Other(Box<RawValue>),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Stop {
-    One(String),
-    Many(Vec<String>),
 }
 
 /// Decodes a body. `file` and `language` are what headers said.
@@ -63,21 +50,10 @@ enum Stop {
 ///
 /// 400, naming the field at fault.
 pub fn decode(body: &[u8], config: &Config) -> Result<Decoded, ApiError> {
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let body: Body =
-        serde_path_to_error::deserialize(&mut json).map_err(|e| ApiError::wrong_field(&e))?;
-    json.end()
-        .map_err(|_| ApiError::invalid(None, "There is something after the JSON object."))?;
+    let body: Body = read(body)?;
     let limits = &config.server;
     let prompt = body.prompt.text()?;
-    let n = body.n.unwrap_or(1);
-    if n == 0 || n > limits.alternatives_limit {
-        let most = limits.alternatives_limit;
-        return Err(ApiError::invalid(
-            Some("n"),
-            format!("`n` is {n}, and must be from 1 to {most}."),
-        ));
-    }
+    let n = alternatives("n", body.n, config)?;
     if body.echo == Some(true) {
         return Err(ApiError::invalid(Some("echo"), "`echo` is not supported."));
     }
@@ -87,56 +63,25 @@ pub fn decode(body: &[u8], config: &Config) -> Result<Decoded, ApiError> {
             "`best_of` must be at least `n`.",
         ));
     }
-    in_range("temperature", body.temperature, 0.0, 2.0)?;
-    in_range("top_p", body.top_p, 0.0, 1.0)?;
+    check_sampling(body.temperature, body.top_p)?;
     let max_tokens = body.max_tokens.unwrap_or(limits.max_tokens);
-    let stop = body.stop.map(Stop::texts).unwrap_or_default();
-    if stop.len() > STOPS {
-        return Err(ApiError::invalid(
-            Some("stop"),
-            format!("`stop` has more than {STOPS} texts."),
-        ));
-    }
     let mut request = CompletionRequest {
         model: body.model,
-        prefix: prompt,
         max_tokens: max_tokens.min(limits.max_tokens_limit),
         temperature: body.temperature,
         top_p: body.top_p,
         seed: body.seed,
-        stop: stop.into_iter().filter(|text| !text.is_empty()).collect(),
+        stop: Stop::texts(body.stop)?,
         n,
         stream: body.stream.unwrap_or(false),
         user: body.user.filter(|user| !user.is_empty()),
         ..CompletionRequest::default()
     };
-    place_cursor(&mut request, body.suffix);
-    let include_usage = body
-        .stream_options
-        .and_then(|o| o.include_usage)
-        .unwrap_or(false);
+    place_cursor(&mut request, prompt, body.suffix);
+    let include_usage = StreamOptions::usage(body.stream_options);
     let dialect = Box::new(OpenAi { include_usage });
     Ok(Decoded { request, dialect })
 }
-
-/// Finds both sides of the cursor, the file and the language.
-fn place_cursor(request: &mut CompletionRequest, suffix: Option<String>) {
-    match suffix {
-        Some(suffix) => request.suffix = suffix,
-        None => {
-            if let Some(parsed) = fim::parse(&request.prefix) {
-                request.prefix = parsed.prefix;
-                request.suffix = parsed.suffix;
-                request.header_context = parsed.header_context;
-                request.file = parsed.file;
-            }
-        }
-    }
-    language::read_header(request);
-}
-
-/// Texts that may end an answer: editors send more than the four of `OpenAI`'s own server.
-const STOPS: usize = 32;
 
 impl Prompt {
     fn text(self) -> Result<String, ApiError> {
@@ -152,25 +97,6 @@ impl Prompt {
             ),
             Self::Other(_) => wrong("`prompt` must be a text."),
         }
-    }
-}
-
-impl Stop {
-    fn texts(self) -> Vec<String> {
-        match self {
-            Self::One(text) => vec![text],
-            Self::Many(texts) => texts,
-        }
-    }
-}
-
-fn in_range(param: &str, value: Option<f64>, least: f64, most: f64) -> Result<(), ApiError> {
-    match value {
-        Some(value) if !(least..=most).contains(&value) => {
-            let message = format!("`{param}` is {value}, and must be from {least} to {most}.");
-            Err(ApiError::invalid(Some(param), message))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -195,7 +121,7 @@ impl Dialect for OpenAi {
         completion(head, &choices, Some(usage))
     }
 
-    fn piece(&self, head: &Head, piece: &Piece) -> Option<String> {
+    fn piece(&mut self, head: &Head, piece: &Piece) -> Option<String> {
         let (text, index, finish_reason) = match piece {
             Piece::Text { choice, text } => (text.as_str(), *choice, None),
             Piece::End { choice, ending } => ("", *choice, Some(ending.as_str())),
@@ -207,16 +133,18 @@ impl Dialect for OpenAi {
             logprobs: (),
             finish_reason,
         };
-        Some(event(&completion(head, &[choice], None)))
+        Some(self.framing().frame(&completion(head, &[choice], None)))
     }
 
-    fn end(&self, head: &Head, usage: Usage) -> String {
-        let counted = self
-            .include_usage
-            .then(|| event(&completion(head, &[], Some(usage))));
-        counted.unwrap_or_default() + "data: [DONE]\n\n"
+    fn end(&self, head: &Head, _: &[Alternative], usage: Usage) -> String {
+        let counted = completion(head, &[], Some(usage));
+        let counted = self.include_usage.then(|| self.framing().frame(&counted));
+        counted.unwrap_or_default() + DONE
     }
 }
+
+/// The event after the last one.
+pub(super) const DONE: &str = "data: [DONE]\n\n";
 
 fn completion(head: &Head, choices: &[Choice<'_>], usage: Option<Usage>) -> String {
     let completion = Completion {
@@ -228,10 +156,6 @@ fn completion(head: &Head, choices: &[Choice<'_>], usage: Option<Usage>) -> Stri
         usage,
     };
     serde_json::to_string(&completion).expect("a completion holds only texts and numbers")
-}
-
-fn event(json: &str) -> String {
-    format!("data: {json}\n\n")
 }
 
 #[derive(Serialize)]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::answer::Alternative;
 use crate::config::{Config, ROUTED};
+use crate::dialect::body::{quoted, read};
 use crate::dialect::openai::Usage;
 use crate::dialect::{ApiError, Decoded, Dialect};
 use crate::language;
@@ -28,6 +29,31 @@ struct Segments {
     suffix: Option<String>,
     filepath: Option<String>,
     git_url: Option<String>,
+    #[serde(default)]
+    declarations: Vec<Snippet>,
+    #[serde(default)]
+    relevant_snippets_from_changed_files: Vec<Snippet>,
+    #[serde(default)]
+    relevant_snippets_from_recently_opened_files: Vec<Snippet>,
+}
+
+/// A piece of another file.
+#[derive(Debug, Deserialize)]
+struct Snippet {
+    filepath: String,
+    body: String,
+}
+
+impl Segments {
+    fn context(&self) -> String {
+        let snippets = [
+            &self.declarations,
+            &self.relevant_snippets_from_changed_files,
+            &self.relevant_snippets_from_recently_opened_files,
+        ];
+        let snippets = snippets.into_iter().flatten();
+        quoted(snippets.map(|snippet| (snippet.filepath.as_str(), snippet.body.as_str())))
+    }
 }
 
 /// Whether a body for `/v1/completions` is Tabby's: it shares the path with `OpenAI`'s.
@@ -43,12 +69,9 @@ pub fn is_meant(body: &[u8]) -> bool {
 ///
 /// 400, naming the field at fault.
 pub fn decode(body: &[u8], config: &Config) -> Result<Decoded, ApiError> {
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let body: Body =
-        serde_path_to_error::deserialize(&mut json).map_err(|e| ApiError::wrong_field(&e))?;
-    json.end()
-        .map_err(|_| ApiError::invalid(None, "There is something after the JSON object."))?;
+    let body: Body = read(body)?;
     let segments = body.segments;
+    let header_context = segments.context();
     let file = segments.filepath.map(|path| match segments.git_url {
         Some(url) => format!("{url}#{path}"),
         None => path,
@@ -57,6 +80,7 @@ pub fn decode(body: &[u8], config: &Config) -> Result<Decoded, ApiError> {
         model: ROUTED.to_owned(),
         prefix: segments.prefix,
         suffix: segments.suffix.unwrap_or_default(),
+        header_context,
         language: body
             .language
             .map(|name| name.to_lowercase())
@@ -91,11 +115,11 @@ impl Dialect for Tabby {
         json!({"id": head.id.completion(), "choices": choices, "mode": "standard"}).to_string()
     }
 
-    fn piece(&self, _: &Head, _: &Piece) -> Option<String> {
+    fn piece(&mut self, _: &Head, _: &Piece) -> Option<String> {
         None
     }
 
-    fn end(&self, _: &Head, _: Usage) -> String {
+    fn end(&self, _: &Head, _: &[Alternative], _: Usage) -> String {
         String::new()
     }
 }
@@ -117,6 +141,11 @@ pub async fn health() -> Json<Value> {
     }))
 }
 
+/// `GET /v1beta/models`: what a plugin may show.
+pub async fn models() -> Json<Value> {
+    Json(json!({"completion": [ROUTED], "chat": []}))
+}
+
 /// `GET /v1beta/server_setting`: events are welcome.
 pub async fn server_setting() -> Json<Value> {
     Json(json!({"disable_client_side_telemetry": false}))
@@ -128,7 +157,7 @@ mod tests {
     use crate::ids::DecisionId;
 
     const BODY: &str = r#"{"language":"python","segments":{"prefix":"def f(","suffix":")","filepath":"calc.py",
-        "git_url":"https://git.example.org/a.git"}}"#;
+        "git_url":"https://git.example.org/a.git","declarations":[{"filepath":"a.py","body":"def g(): ..."}]}}"#;
 
     #[test]
     fn reads_segments() {
@@ -145,6 +174,7 @@ mod tests {
             Some("https://git.example.org/a.git#calc.py")
         );
         assert_eq!(request.language.as_deref(), Some("python"));
+        assert_eq!(request.header_context, "<|file_sep|>a.py\ndef g(): ...\n");
         let wrong = decode(br#"{"segments":{"prefix":7}}"#, &config).unwrap_err();
         assert_eq!(wrong.param.as_deref(), Some("segments.prefix"));
     }

@@ -23,12 +23,13 @@
 //! tokens. The way back (`< |fim_prefix|>` to `<|fim_prefix|>`) is not taken: it could not be told
 //! from text that was written so.
 //!
-//! What this module deliberately does not do: chat prompts, edit-prediction prompts (Zeta, Sweep,
+//! What this module deliberately does not do: edit-prediction prompts (Zeta, Sweep,
 //! Mercury's edit form), and taking client comments (a file name, a language) out of the prefix.
 
 mod candidate;
 mod family;
 mod file;
+pub mod hole;
 mod parse;
 mod render;
 mod scan;

@@ -26,6 +26,13 @@ pub struct Pair {
     pub(super) fresh: Client,
 }
 
+impl Pair {
+    /// The client that keeps connections.
+    pub(crate) fn pooled(&self) -> &Client {
+        &self.pooled
+    }
+}
+
 impl Clients {
     /// None made yet.
     pub fn new() -> Self {

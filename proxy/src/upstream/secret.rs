@@ -13,7 +13,7 @@ impl Secret {
     }
 
     /// The key, for the one header that it goes into.
-    pub(super) fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }
