@@ -189,9 +189,8 @@ async fn a_wrong_path_method_or_media_type_is_refused() {
     let (setting, server) = Setting::new("").await;
     let client = server.client();
     let paths = [
-        "/",
         "/v1",
-        "/v1/chat/completions",
+        "/v1/chat",
         "/v1/completions/",
         "/v1/completions%00",
         "/admin",
@@ -209,6 +208,7 @@ async fn a_wrong_path_method_or_media_type_is_refused() {
         (Method::PUT, "/v1/echo/events", "POST"),
         (Method::POST, "/v1/models", "GET"),
         (Method::POST, "/healthz", "GET"),
+        (Method::GET, "/v1/chat/completions", "POST"),
     ];
     for (method, path, allowed) in methods {
         let answer = Answer::of(client.request(method, path)).await;

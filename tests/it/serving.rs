@@ -17,18 +17,21 @@ async fn embedded() -> (Home, Server) {
     (home, server)
 }
 
-/// The names that `GET /v1/models` lists.
+/// The names that `GET /v1/models` lists, without those that stand for another of them.
 async fn models(client: &Client) -> Vec<String> {
     let list = client.get("/v1/models").await.json();
     assert_eq!(list["object"], "list");
-    let names = list["data"].as_array().unwrap().iter().map(|model| {
-        assert_eq!(
-            (&model["object"], model["created"].is_i64()),
-            (&json!("model"), true),
-            "{model}"
-        );
-        model["id"].as_str().unwrap().to_owned()
-    });
+    let models = list["data"].as_array().unwrap().iter();
+    let names = models
+        .filter(|model| model["root"] == model["id"])
+        .map(|model| {
+            assert_eq!(
+                (&model["object"], model["created"].is_i64()),
+                (&json!("model"), true),
+                "{model}"
+            );
+            model["id"].as_str().unwrap().to_owned()
+        });
     names.collect()
 }
 
@@ -305,6 +308,45 @@ async fn the_pages_answer() {
     assert!(metrics.text().ends_with("# EOF\n"));
     assert_eq!(client.metric("echo_in_flight").await, 0.0);
     assert!(client.metric("echo_requests_total{status=\"200\"}").await >= 4.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_by_which_clients_choose_a_template_are_routed() {
+    let upstream = Upstream::saying("fine").await;
+    let home = Home::new();
+    let arms = upstream.arm("my-codellama", "") + &upstream.arm("other", "");
+    let server = home.configured(&arms).start().await;
+    let client = server.client();
+    let list = client.get("/v1/models").await.json();
+    let names = list["data"].as_array().unwrap().iter();
+    let names: Vec<_> = names.map(|model| model["id"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        [
+            "echo",
+            "my-codellama",
+            "other",
+            "echo-qwen2.5-coder",
+            "codestral-latest"
+        ]
+    );
+    let others = [
+        "echo-qwen2.5-coder",
+        "codestral-latest",
+        "bigcode/starcoder2-3b",
+    ];
+    for name in others.into_iter().chain(["my-codellama", "echo"]) {
+        client
+            .complete(&json!({"model": name, "prompt": "x"}))
+            .await;
+    }
+    server.stop().await;
+    let entries = records::entries(&home.data());
+    let routed: Vec<_> = records::decisions(&entries)
+        .map(|decision| (decision.model.as_str(), decision.routed))
+        .collect();
+    let echo = ("echo", true);
+    assert_eq!(routed, [echo, echo, echo, ("my-codellama", false), echo]);
 }
 
 /// The upstream sends the next piece only after the one before has come out at the client: anything

@@ -62,7 +62,6 @@ pub(super) struct StreamOptions {
 
 impl StreamOptions {
     /// Whether a streamed answer ends with its usage.
-    #[expect(clippy::needless_pass_by_value, reason = "it is taken from a body")]
     pub(super) fn usage(options: Option<Self>) -> bool {
         options.and_then(|o| o.include_usage).unwrap_or(false)
     }
