@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::spelling::{
     CODE_GEEX, CODE_GEMMA, CODE_LLAMA, CODESTRAL, DEEP_SEEK_CODER, GLM, GRANITE, QWEN, SANTA_CODER,
-    SEED_CODER, STAR_CODER, Spelling,
+    SEED_CODER, STAR_CODER, Spelling, TABBY,
 };
 
 /// A model family's way to write a fill-in-the-middle prompt.
@@ -33,11 +33,13 @@ pub enum FimTemplate {
     Glm,
     /// `CodeGeeX4`: GLM's tokens, suffix first, inside a chat turn.
     CodeGeeX,
+    /// Tabby's server, whatever its model: `p<|FIM|>s`.
+    Tabby,
 }
 
 impl FimTemplate {
     /// Every family, in the order of the table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::CodeLlama,
         Self::StarCoder,
         Self::SantaCoder,
@@ -49,6 +51,7 @@ impl FimTemplate {
         Self::SeedCoder,
         Self::Glm,
         Self::CodeGeeX,
+        Self::Tabby,
     ];
 
     /// The name that a configuration uses.
@@ -65,6 +68,7 @@ impl FimTemplate {
             Self::SeedCoder => "seed-coder",
             Self::Glm => "glm",
             Self::CodeGeeX => "codegeex",
+            Self::Tabby => "tabby",
         }
     }
 
@@ -87,6 +91,7 @@ impl FimTemplate {
             Self::SeedCoder => &SEED_CODER,
             Self::Glm => &GLM,
             Self::CodeGeeX => &CODE_GEEX,
+            Self::Tabby => &TABBY,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::candidate::{Candidate, SPELLED_APART, marks};
 use super::family::FimTemplate;
+use super::file::file_named_in;
 
 /// A prompt taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,16 +29,31 @@ pub struct Parsed {
 /// orders are read for every family. Text after the middle token belongs to the prefix: all of it
 /// when the part before the suffix is empty (Code Llama's suffix-first form), else only when it is
 /// the rest of one line (llama.cpp).
+///
+/// Tabby's one token is looked for where no family is found: it stands in a prompt once.
 pub fn parse(prompt: &str) -> Option<Parsed> {
     let marks = marks(prompt);
     if marks.is_empty() {
-        return None;
+        return tabby(prompt);
     }
     let found = SPELLED_APART
         .into_iter()
         .filter_map(|family| Candidate::find(family, prompt, &marks));
-    let best = found.min_by_key(|candidate| (candidate.rank, candidate.occurrences))?;
-    Some(best.parsed(prompt))
+    let best = found.min_by_key(|candidate| (candidate.rank, candidate.occurrences));
+    best.map_or_else(|| tabby(prompt), |best| Some(best.parsed(prompt)))
+}
+
+fn tabby(prompt: &str) -> Option<Parsed> {
+    let family = FimTemplate::Tabby;
+    let hole = family.spelling().hole;
+    let (prefix, suffix) = prompt.split_once(hole)?;
+    (!suffix.contains(hole)).then(|| Parsed {
+        family,
+        prefix: prefix.to_owned(),
+        suffix: suffix.to_owned(),
+        header_context: String::new(),
+        file: file_named_in("", prefix),
+    })
 }
 
 #[cfg(test)]
@@ -202,6 +218,106 @@ mod tests {
             "y",
             "z",
         );
+    }
+
+    /// The ways in which the clients that are known write each family's template.
+    #[test]
+    fn every_variant_of_a_known_client_is_read() {
+        use FimTemplate::{
+            CodeGeeX, CodeGemma, CodeLlama, Codestral, DeepSeekCoder, Glm, Granite, Qwen,
+            SantaCoder, SeedCoder, StarCoder, Tabby,
+        };
+        let repository = "<|repo_name|>r\n<|file_sep|>a.py\nx = 1\n<|file_sep|>b.py\n";
+        let snippets = "<file_sep>a.py\nx = 1\n<file_sep>b.py\n";
+        let files = "<reponame>r<filename>a.py\n";
+        let mercury = "<|file_sep|>a.py\nx\n<|file_sep|>b.py\n";
+        let gemma = "<|file_separator|>a.py\n";
+        let granite = "<|reponame|>r<|filename|>a.py\n";
+        let geex = "###REFERENCE:\n###PATH:b.py\n###LANGUAGE:Python\n###MODE:BLOCK\n";
+        let plus = "+++++ a.py\nx = 1\n\n+++++ b.py\n";
+        let cases: [(String, FimTemplate, &str); 19] = [
+            ("<PRE> p <SUF>s <MID>".into(), CodeLlama, ""),
+            ("<PRE>p <SUF> s <MID>".into(), CodeLlama, ""),
+            ("<PRE> <SUF>s <MID> p".into(), CodeLlama, ""),
+            (
+                "<fim_prefix>p<fim_suffix>s<fim_middle>".into(),
+                StarCoder,
+                "",
+            ),
+            (
+                format!("{snippets}<fim_prefix>p<fim_suffix>s<fim_middle>"),
+                StarCoder,
+                snippets,
+            ),
+            (
+                format!("{files}<fim_prefix>p<fim_suffix>s<fim_middle>"),
+                StarCoder,
+                files,
+            ),
+            (
+                "<fim-prefix>p<fim-suffix>s<fim-middle>".into(),
+                SantaCoder,
+                "",
+            ),
+            (
+                "<｜fim▁begin｜>p<｜fim▁hole｜>s<｜fim▁end｜>".into(),
+                DeepSeekCoder,
+                "",
+            ),
+            (
+                format!("{repository}<|fim_prefix|>p<|fim_suffix|>s<|fim_middle|>"),
+                Qwen,
+                repository,
+            ),
+            (
+                format!("{mercury}<|fim_prefix|>p<|fim_suffix|>s<|fim_middle|>"),
+                Qwen,
+                mercury,
+            ),
+            (
+                "<|fim_prefix|><|fim_suffix|>s<|fim_middle|>p".into(),
+                Qwen,
+                "",
+            ),
+            (
+                format!("{gemma}<|fim_prefix|>p<|fim_suffix|>s<|fim_middle|>"),
+                CodeGemma,
+                gemma,
+            ),
+            (
+                format!("{granite}<|fim_prefix|>p<|fim_suffix|>s<|fim_middle|>"),
+                Granite,
+                granite,
+            ),
+            ("[SUFFIX]s[PREFIX]p".into(), Codestral, ""),
+            (format!("[SUFFIX]s[PREFIX]{plus}p"), Codestral, plus),
+            (
+                "<[fim-prefix]>p<[fim-suffix]>s<[fim-middle]>".into(),
+                SeedCoder,
+                "",
+            ),
+            (
+                "<|code_prefix|>p<|code_suffix|>s<|code_middle|>".into(),
+                Glm,
+                "",
+            ),
+            (
+                format!("{geex}<|code_suffix|>s<|code_prefix|>p<|code_middle|><|assistant|>"),
+                CodeGeeX,
+                geex,
+            ),
+            ("p<|FIM|>s".into(), Tabby, ""),
+        ];
+        for (prompt, family, header) in cases {
+            check(&prompt, family, header, "p", "s");
+        }
+    }
+
+    #[test]
+    fn tabbys_token_counts_where_it_stands_alone() {
+        assert_eq!(parse("'<|FIM|>' and '<|FIM|>'"), None);
+        let quoting = "<fim_prefix>'<|FIM|>'<fim_suffix>s<fim_middle>";
+        check(quoting, FimTemplate::StarCoder, "", "'<|FIM|>'", "s");
     }
 
     #[test]

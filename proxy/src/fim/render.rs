@@ -8,7 +8,7 @@ use super::spelling::Order;
 
 /// The prompt of `family` for text before and after the cursor; `header` (quoted files, a
 /// repository's name; may be empty) goes where the family's models expect context: before the
-/// template, and for Codestral into the prefix between `+++++ name` lines.
+/// template, for Codestral into the prefix between `+++++ name` lines, and for Tabby nowhere.
 ///
 /// The family's tokens in `prefix` and `suffix` are broken as [`neutralise`] says. In `header` its
 /// file and repository tokens stay, other families' file separators become its own, all other tokens
@@ -29,6 +29,7 @@ pub fn render(family: FimTemplate, prefix: &str, suffix: &str, header: &str) -> 
             [&header, "<PRE> ", &prefix, " <SUF>", gap, &suffix, " <MID>"].concat()
         }
         FimTemplate::Codestral => [hole, &suffix, begin, &header, &prefix].concat(),
+        FimTemplate::Tabby => [&prefix, hole, &suffix].concat(),
         FimTemplate::CodeGeeX => [
             &header,
             hole,
@@ -48,9 +49,14 @@ pub fn render(family: FimTemplate, prefix: &str, suffix: &str, header: &str) -> 
 
 /// `text` with one space after the first character of each of `family`'s tokens in it, which its
 /// tokenizer would otherwise obey. For Codestral a line that starts with `+++++ ` is such a token.
+/// For Tabby, whose prompts are for a model of any family, every family's tokens are broken.
 /// Applying it twice changes nothing more; text without tokens is not copied.
 pub fn neutralise(family: FimTemplate, text: &str) -> Cow<'_, str> {
-    let broken = break_tokens(text, Tokens::of_family(family), |_| false);
+    let tokens = match family {
+        FimTemplate::Tabby => Tokens::every_family(),
+        _ => Tokens::of_family(family),
+    };
+    let broken = break_tokens(text, tokens, |_| false);
     if family == FimTemplate::Codestral {
         break_plus_lines(broken)
     } else {
@@ -181,6 +187,7 @@ mod tests {
                 FimTemplate::CodeGeeX,
                 "H<|code_suffix|>s<|code_prefix|>p<|code_middle|><|assistant|>\n",
             ),
+            (FimTemplate::Tabby, "p<|FIM|>s"),
         ];
         assert_eq!(cases.len(), FimTemplate::ALL.len());
         for (family, expected) in cases {

@@ -13,7 +13,7 @@ pub(super) enum Order {
 /// closing one, so no two occurrences overlap and none forms across a seam.
 #[derive(Debug)]
 pub(super) struct Spelling {
-    /// Before the prefix.
+    /// Before the prefix; empty for Tabby, whose prompt begins with it.
     pub begin: &'static str,
     /// Before the suffix.
     pub hole: &'static str,
@@ -36,6 +36,7 @@ impl Spelling {
     pub(super) fn tokens(&self) -> impl Iterator<Item = &'static str> {
         [self.begin, self.hole]
             .into_iter()
+            .filter(|token| !token.is_empty())
             .chain(self.middle)
             .chain(self.context.iter().copied())
             .chain(self.stops.iter().copied())
@@ -220,6 +221,17 @@ pub(super) const CODE_GEEX: Spelling = Spelling {
         "<|code_middle|>",
     ],
     further: &["<|system|>", "<|observation|>"],
+};
+
+pub(super) const TABBY: Spelling = Spelling {
+    begin: "",
+    hole: "<|FIM|>",
+    middle: None,
+    order: Order::PrefixFirst,
+    separator: None,
+    context: &[],
+    stops: &["<|FIM|>"],
+    further: &[],
 };
 
 #[cfg(test)]
