@@ -61,14 +61,17 @@ pub fn router(echo: Arc<Echo>) -> Router {
         .with_state(echo)
 }
 
-/// `OpenAI`'s path, which Tabby's plugins use too.
+/// `OpenAI`'s path, which Tabby's plugins use too, and without `/v1` also clients of llama.cpp.
 async fn completions(
     State(echo): State<Arc<Echo>>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let is_short = request.uri().path() == "/completions";
     let (identity, headers, body) = admit(&echo, request).await?;
     let decode = if tabby::is_meant(&body) {
         tabby::decode
+    } else if is_short && llama_cpp::is_meant(&body) {
+        llama_cpp::decode_completion
     } else {
         openai::decode
     };

@@ -58,6 +58,16 @@ async fn both_sides_of_the_cursor_arrive_by_every_path() {
             "/choices/0/message/content",
         ),
         ("/completion", rendered.clone(), "/content"),
+        (
+            "/completions",
+            json!({"prompt": template, "n_predict": 16}),
+            "/content",
+        ),
+        (
+            "/v1/completions",
+            json!({"model": "echo", "prompt": filler}),
+            "/choices/0/text",
+        ),
         ("/infill", infill, "/content"),
         ("/api/generate", whole(fields), "/response"),
         ("/api/generate", whole(rendered.clone()), "/response"),

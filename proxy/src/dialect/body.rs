@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config::Config;
 use crate::dialect::ApiError;
-use crate::fim;
+use crate::fim::{self, hole};
 use crate::language;
 use crate::request::CompletionRequest;
 
@@ -109,25 +109,51 @@ pub(super) fn tokens(asked: Option<i64>, config: &Config) -> u32 {
 }
 
 /// Finds both sides of the cursor, the file and the language. The prefix is what stands before the
-/// cursor: `prompt` as it is, or the fill-in template inside it where no suffix is sent.
+/// cursor: `prompt` as it is, or the fill-in template inside it where no suffix is sent. Tells whether
+/// there was one.
 pub(super) fn place_cursor(
     request: &mut CompletionRequest,
     prompt: String,
     suffix: Option<String>,
-) {
-    request.prefix = prompt;
-    match suffix {
-        Some(suffix) => request.suffix = suffix,
-        None => {
-            if let Some(parsed) = fim::parse(&request.prefix) {
-                request.prefix = parsed.prefix;
-                request.suffix = parsed.suffix;
-                request.header_context = parsed.header_context;
-                request.file = parsed.file;
-            }
+) -> bool {
+    let fills_in = match suffix {
+        Some(suffix) => {
+            take_quoted_files(request, prompt);
+            request.suffix = suffix;
+            true
         }
-    }
+        None => take_template(request, prompt),
+    };
     language::read_header(request);
+    fills_in
+}
+
+/// Continue and Zed quote other files to a server of Codestral as its template has them.
+fn take_quoted_files(request: &mut CompletionRequest, prompt: String) {
+    let (quoted, prefix) = fim::split_files(&prompt);
+    if quoted.is_empty() {
+        request.prefix = prompt;
+        return;
+    }
+    request.file = fim::file_named_in(quoted, "");
+    request.header_context = quoted.to_owned();
+    request.prefix = prefix.to_owned();
+}
+
+fn take_template(request: &mut CompletionRequest, prompt: String) -> bool {
+    if let Some((prefix, suffix)) = hole::find(&prompt) {
+        request.prefix = prefix;
+        request.suffix = suffix;
+    } else if let Some(parsed) = fim::parse(&prompt) {
+        request.prefix = parsed.prefix;
+        request.suffix = parsed.suffix;
+        request.header_context = parsed.header_context;
+        request.file = parsed.file;
+    } else {
+        request.prefix = prompt;
+        return false;
+    }
+    true
 }
 
 /// Other files that a client sends along, as context: the form of [`fim::sections`].

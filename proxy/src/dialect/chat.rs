@@ -1,5 +1,4 @@
-//! `POST /v1/chat/completions` as `OpenAI` defines it. Editors send fill-in requests this way too:
-//! [`crate::fim::hole`] finds the cursor in them.
+//! `POST /v1/chat/completions` as `OpenAI` defines it. Editors send fill-in requests this way too.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,7 +9,6 @@ use crate::dialect::body::{Stop, StreamOptions, alternatives, check_sampling, pl
 use crate::dialect::openai::{DONE, Usage};
 use crate::dialect::{ApiError, Decoded, Dialect};
 use crate::fim::{self, hole};
-use crate::language;
 use crate::reply::Head;
 use crate::request::CompletionRequest;
 use crate::upstream::Piece;
@@ -85,16 +83,8 @@ pub fn decode(body: &[u8], config: &Config) -> Result<Decoded, ApiError> {
         ..CompletionRequest::default()
     };
     let (last, before) = last_message(&body.messages)?;
-    let text = last.text();
-    if let Some((prefix, suffix)) = hole::find(&text) {
-        request.prefix = prefix;
-        request.suffix = suffix;
-        language::read_header(&mut request);
-    } else {
-        place_cursor(&mut request, text, None);
-        if request.header_context.is_empty() {
-            request.header_context = before.iter().map(|said| said.text() + "\n").collect();
-        }
+    if !place_cursor(&mut request, last.text(), None) {
+        request.header_context = before.iter().map(|said| said.text() + "\n").collect();
     }
     let include_usage = StreamOptions::usage(body.stream_options);
     let dialect = Box::new(Chat::of_openai(include_usage));

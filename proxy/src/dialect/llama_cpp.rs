@@ -69,6 +69,11 @@ pub fn decode_infill(body: &[u8], config: &Config) -> Result<Decoded, ApiError> 
     body.decoded(request, config)
 }
 
+/// Whether a body for `/completions` is llama.cpp's: it shares the path with `OpenAI`'s.
+pub fn is_meant(body: &[u8]) -> bool {
+    read::<Body>(body).is_ok_and(|body| body.n_predict.is_some())
+}
+
 /// Decodes a body for `/completion`, whose prompt may hold a fill-in template.
 ///
 /// # Errors
@@ -337,6 +342,14 @@ mod tests {
             .end(&head(), &[Alternative::of_text("x")], Usage::default());
         let end: Value = serde_json::from_str(end.strip_prefix("data: ").unwrap()).unwrap();
         assert_eq!((&end["content"], &end["stop"]), (&json!(""), &json!(true)));
+    }
+
+    #[test]
+    fn is_told_from_openai_by_its_bound() {
+        assert!(is_meant(br#"{"prompt":"x","n_predict":8}"#));
+        assert!(!is_meant(
+            br#"{"prompt":"x","model":"echo","max_tokens":8}"#
+        ));
     }
 
     #[test]

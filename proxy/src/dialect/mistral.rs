@@ -73,6 +73,18 @@ mod tests {
     }
 
     #[test]
+    fn quoted_files_are_context() {
+        let body = br#"{"prompt":"+++++ a.py\nx = 1\n\n+++++ b.py\ny = ","suffix":""}"#;
+        let request = decode(body, &config()).unwrap().request;
+        assert_eq!(
+            (request.prefix.as_str(), request.file.as_deref()),
+            ("y = ", Some("b.py"))
+        );
+        assert_eq!(request.header_context, "+++++ a.py\nx = 1\n\n+++++ b.py\n");
+        assert_eq!(request.language.as_deref(), Some("python"));
+    }
+
+    #[test]
     fn a_prompt_may_go_without_suffix_and_model() {
         let request = decode(br#"{"prompt":"x"}"#, &config()).unwrap().request;
         assert_eq!(

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::family::FimTemplate;
-use super::file::file_named_in;
+use super::file::{file_named_in, split_files};
 use super::parse::Parsed;
 use super::scan::Tokens;
 
@@ -222,19 +222,7 @@ impl<'a> Candidate<'a> {
         } else {
             self.header
         };
-        let mark = "+++++ ";
-        if !self.before.starts_with(mark) {
-            return (
-                header.to_owned(),
-                self.before.to_owned(),
-                self.suffix.to_owned(),
-            );
-        }
-        let last = self.before.rfind("\n+++++ ").map_or(0, |at| at + 1);
-        let line = self.before[last..]
-            .find('\n')
-            .map_or(self.before.len(), |at| last + at + 1);
-        let (quoted, prefix) = self.before.split_at(line);
+        let (quoted, prefix) = split_files(self.before);
         (
             [header, quoted].concat(),
             prefix.to_owned(),

@@ -16,6 +16,17 @@ pub fn file_named_in(header: &str, prefix: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
+/// Cuts the files that Codestral's clients quote, and the line that names the file itself, off the
+/// front of `prefix`. They begin with a `+++++ name` line each.
+pub fn split_files(prefix: &str) -> (&str, &str) {
+    if !prefix.starts_with("+++++ ") {
+        return ("", prefix);
+    }
+    let last = prefix.rfind("\n+++++ ").map_or(0, |at| at + 1);
+    let line = prefix[last..].find('\n');
+    prefix.split_at(line.map_or(prefix.len(), |at| last + at + 1))
+}
+
 /// The files that `header` quotes, as (name, text), in order; text before the first separator has an
 /// empty name. Separators of every family are understood.
 pub fn sections(header: &str) -> Vec<(String, String)> {

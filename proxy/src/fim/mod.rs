@@ -36,7 +36,7 @@ mod scan;
 mod spelling;
 
 pub use family::{FimTemplate, UnknownTemplate};
-pub use file::{file_named_in, sections};
+pub use file::{file_named_in, sections, split_files};
 pub use parse::{Parsed, parse};
 pub use render::{neutralise, render};
 pub use scan::strip_tokens;
