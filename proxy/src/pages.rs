@@ -63,7 +63,12 @@ fn listed(echo: &Echo, live: &Live, name: &str) -> Value {
     })
 }
 
-fn check_key(echo: &Echo, request: &Request) -> Result<(), ApiError> {
+/// Turns away who has no key, where keys are asked for.
+///
+/// # Errors
+///
+/// 401.
+pub(crate) fn check_key(echo: &Echo, request: &Request) -> Result<(), ApiError> {
     let peer = request.extensions().get::<Peer>().copied();
     Identity::of(request.headers(), peer, &echo.live.load().config.keys).map(drop)
 }

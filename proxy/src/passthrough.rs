@@ -1,8 +1,9 @@
 //! Requests for paths that are none of Echo's: sent on to a configured upstream as they are.
 
+use std::error::Error;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue,
     PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
@@ -10,7 +11,7 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
-use http_body_util::Limited;
+use http_body_util::{LengthLimitError, Limited};
 use reqwest::Client;
 use tokio_stream::StreamExt as _;
 
@@ -60,20 +61,20 @@ impl Passthrough {
     pub async fn forward(&self, parts: &Parts, body: Body) -> Result<Response, ApiError> {
         self.check(&parts.headers)?;
         let url = self.url(&parts.uri);
-        let body = reqwest::Body::wrap_stream(
-            Body::new(Limited::new(body, self.body_bytes)).into_data_stream(),
-        );
-        let sending = self
+        let mut request = self
             .client
             .request(parts.method.clone(), url)
-            .headers(self.headers(&parts.headers))
-            .body(body)
-            .send();
+            .headers(self.headers(&parts.headers));
+        // An empty stream would be announced as a body of unknown length.
+        if !body.is_end_stream() {
+            let bounded = Body::new(Limited::new(body, self.body_bytes));
+            request = request.body(reqwest::Body::wrap_stream(bounded.into_data_stream()));
+        }
         let patience = Duration::from_millis(self.settings.answer_ms);
-        let answer = tokio::time::timeout(patience, sending)
+        let answer = tokio::time::timeout(patience, request.send())
             .await
             .map_err(|_| failed(StatusCode::GATEWAY_TIMEOUT, "the upstream did not answer"))?
-            .map_err(|error| failed(StatusCode::BAD_GATEWAY, why(&error)))?;
+            .map_err(|error| self.not_sent(&error))?;
         let (status, mut headers) = (answer.status(), answer.headers().clone());
         drop_hop_by_hop(&mut headers);
         let mut response = Response::new(Body::from_stream(
@@ -106,13 +107,30 @@ impl Passthrough {
         let length = headers.get(CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if length.is_some_and(|bytes| bytes > self.body_bytes as u64) {
-            return Err(ApiError::client(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body_too_large",
-                format!("The body is larger than {} bytes.", self.body_bytes),
-            ));
+            return Err(self.too_large());
         }
         Ok(())
+    }
+
+    fn too_large(&self) -> ApiError {
+        let message = format!("The body is larger than {} bytes.", self.body_bytes);
+        ApiError::client(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    }
+
+    fn not_sent(&self, error: &reqwest::Error) -> ApiError {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if error.is::<LengthLimitError>() {
+                return self.too_large();
+            }
+            cause = error.source();
+        }
+        let message = if error.is_connect() {
+            "the upstream cannot be reached"
+        } else {
+            "the upstream broke off"
+        };
+        failed(StatusCode::BAD_GATEWAY, message)
     }
 
     fn url(&self, uri: &Uri) -> String {
@@ -173,14 +191,6 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-fn why(error: &reqwest::Error) -> &'static str {
-    if error.is_connect() {
-        "the upstream cannot be reached"
-    } else {
-        "the upstream broke off, or the body was larger than may be"
-    }
-}
-
 fn failed(status: StatusCode, message: &str) -> ApiError {
     let message = format!("This path is served by another server: {message}.");
     ApiError {
@@ -199,7 +209,7 @@ impl std::fmt::Display for BrokenOff {
     }
 }
 
-impl std::error::Error for BrokenOff {}
+impl Error for BrokenOff {}
 
 #[cfg(test)]
 mod tests {

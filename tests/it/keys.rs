@@ -70,6 +70,7 @@ async fn a_missing_unknown_or_contradictory_key_is_refused() {
         );
         said.push(answer.body);
         check(&stranger.get("/v1/models").await, 401, what);
+        assert_eq!(stranger.get("/api/tags").await.status, 401, "{what}");
         check(
             &stranger
                 .event(&json!({"decision_id": "x", "type": "shown"}))

@@ -57,6 +57,31 @@ async fn an_unknown_path_is_sent_on_as_it_is_without_the_clients_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_key_is_not_sent_on_and_the_upstream_gets_its_own() {
+    let upstream = Upstream::start(|_| Reply::Whole(200, Vec::new(), String::new())).await;
+    let home = Home::new();
+    // The digest of "friend-key".
+    let digest = "c3f39b05cd8145b99d7d26a9633ff6527dc2c635fabc25c738e31f2fe64a7834";
+    let toml = format!(
+        "[passthrough]\nurl = \"{}\"\nkey_env = \"THEIR_KEY\"\n[[key]]\nname = \"friend\"\ntenant = \"t\"\nsha256 = \"{digest}\"\n{}",
+        upstream.url(""),
+        upstream.arm("arm", "")
+    );
+    let server = home
+        .configured(&toml)
+        .env("THEIR_KEY", "theirs")
+        .start()
+        .await;
+    let client = server.client();
+    client.get("/props").await.error(401);
+    assert!(upstream.asked().is_empty());
+    let friend = client.with("authorization", "Bearer friend-key");
+    assert_eq!(friend.get("/props").await.status, 200);
+    let asked = upstream.asked().pop().unwrap();
+    assert_eq!(asked.headers["authorization"], "Bearer theirs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_is_streamed_and_a_client_that_leaves_ends_it() {
     let gate = Arc::new(Semaphore::new(0));
     let wait = Arc::clone(&gate);
@@ -84,6 +109,24 @@ async fn an_answer_is_streamed_and_a_client_that_leaves_ends_it() {
         (upstream.left() == 1).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_unknown_length_is_bounded_too() {
+    let upstream = Upstream::start(|_| Reply::Whole(200, Vec::new(), String::new())).await;
+    let (_home, server) = start(&upstream, &upstream.url(""), "").await;
+    let client = server.client();
+    let send = |pieces: usize| {
+        let piece = bytes::Bytes::from(vec![b' '; 100_000]);
+        let pieces = std::iter::repeat_n(piece, pieces).map(Ok::<_, std::io::Error>);
+        let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
+        Answer::of(client.request(Method::POST, "/tokenize").body(body))
+    };
+    assert_eq!(send(3).await.status, 200);
+    assert_eq!(send(30).await.error(413)["code"], "body_too_large");
+    assert_eq!(client.get("/props").await.status, 200);
+    let bare = upstream.asked().pop().unwrap().headers;
+    assert!(!bare.contains_key("transfer-encoding"), "{bare:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

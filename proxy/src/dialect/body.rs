@@ -136,8 +136,8 @@ fn take_quoted_files(request: &mut CompletionRequest, prompt: String) {
         return;
     }
     request.file = fim::file_named_in(quoted, "");
-    request.header_context = quoted.to_owned();
-    request.prefix = prefix.to_owned();
+    quoted.clone_into(&mut request.header_context);
+    prefix.clone_into(&mut request.prefix);
 }
 
 fn take_template(request: &mut CompletionRequest, prompt: String) -> bool {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use chrono::{DateTime, SecondsFormat};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use crate::dialect::body::{Stop, check_sampling, place_cursor, read, tokens};
 use crate::dialect::openai::Usage;
 use crate::dialect::{ApiError, Decoded, Dialect, Framing};
 use crate::names;
+use crate::pages;
 use crate::reply::Head;
 use crate::request::CompletionRequest;
 use crate::state::Echo;
@@ -165,7 +166,15 @@ pub async fn running() -> &'static str {
 }
 
 /// `GET /api/tags`: the models that `GET /v1/models` lists.
-pub async fn tags(State(echo): State<Arc<Echo>>) -> Json<Value> {
+///
+/// # Errors
+///
+/// 401 without a key where keys are asked for.
+pub async fn tags(
+    State(echo): State<Arc<Echo>>,
+    request: Request,
+) -> Result<Json<Value>, ApiError> {
+    pages::check_key(&echo, &request)?;
     let live = echo.live.load();
     let listed = names::all(&live).map(|name| {
         let tagged = name.clone() + LATEST;
@@ -178,7 +187,7 @@ pub async fn tags(State(echo): State<Arc<Echo>>) -> Json<Value> {
             "details": details(),
         })
     });
-    Json(json!({"models": listed.collect::<Vec<_>>()}))
+    Ok(Json(json!({"models": listed.collect::<Vec<_>>()})))
 }
 
 /// `GET /api/ps`: the models are there all the time, and none needs to be told of.
