@@ -79,23 +79,40 @@ impl Log {
         reason = "the fact is the log's from now on, wherever it is encoded"
     )]
     pub fn append(&self, record: Record) -> Ticket {
-        if let Err(error) = validity::check(&record) {
-            self.0.queue.count(|counts| counts.refused_invalid += 1);
-            return Ticket::refused(error);
-        }
-        let text = encode(&record);
-        if text.len() > self.0.record_bytes {
-            self.0.queue.count(|counts| counts.refused_invalid += 1);
-            let limit = self.0.record_bytes;
-            return Ticket::refused(LogError::TooLarge {
-                bytes: text.len(),
-                limit,
-            });
-        }
         let (reply, answer) = oneshot::channel();
-        match self.0.queue.push(Line { text, reply }) {
+        match self.push(&record, Some(reply)) {
             Ok(()) => Ticket::coming(answer),
             Err(error) => Ticket::refused(error),
+        }
+    }
+
+    /// Hands over a record that nobody waits for: it shares a commit with what comes within a few
+    /// milliseconds. Otherwise as [`append`](Self::append), in the same order; one that cannot be taken
+    /// is counted.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the fact is the log's from now on, wherever it is encoded"
+    )]
+    pub fn note(&self, record: Record) {
+        // What is refused is in the counts.
+        let _ = self.push(&record, None);
+    }
+
+    fn push(&self, record: &Record, reply: Option<Reply<u64>>) -> Result<(), LogError> {
+        let line = validity::check(record).and_then(|()| {
+            let (text, limit) = (encode(record), self.0.record_bytes);
+            let bytes = text.len();
+            if bytes > limit {
+                return Err(LogError::TooLarge { bytes, limit });
+            }
+            Ok(Line { text, reply })
+        });
+        match line {
+            Ok(line) => self.0.queue.push(line),
+            Err(error) => {
+                self.0.queue.count(|counts| counts.refused_invalid += 1);
+                Err(error)
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -17,7 +17,18 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, LogError>>;
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) text: Vec<u8>,
-    pub(crate) reply: Reply<u64>,
+    /// `None` for a note, which nobody waits for.
+    pub(crate) reply: Option<Reply<u64>>,
+}
+
+impl Line {
+    /// Tells whoever waits for it what became of it.
+    pub(crate) fn answer(self, outcome: Result<u64, LogError>) {
+        if let Some(reply) = self.reply {
+            // Nobody may be waiting any more.
+            let _ = reply.send(outcome);
+        }
+    }
 }
 
 /// Something the writer is asked to do, in turn with the lines.
@@ -52,6 +63,16 @@ enum Item {
     Command(Command),
 }
 
+impl Item {
+    /// Whether somebody waits for it.
+    fn is_awaited(&self) -> bool {
+        !matches!(self, Self::Line(Line { reply: None, .. }))
+    }
+}
+
+/// How long a note waits for company, so that many share one commit.
+const NOTE_WAIT: Duration = Duration::from_millis(5);
+
 /// The queue, with the log's health and counts under the same lock.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -65,6 +86,10 @@ struct State {
     items: VecDeque<Item>,
     records: usize,
     bytes: usize,
+    /// Items that somebody waits for.
+    awaited: usize,
+    /// When the item came that has waited longest, or one before it.
+    since: Instant,
     health: Health,
     /// Set once nobody takes from the queue any more.
     end: Option<LogError>,
@@ -78,6 +103,8 @@ impl Queue {
             items: VecDeque::new(),
             records: 0,
             bytes: 0,
+            awaited: 0,
+            since: Instant::now(),
             health: Health::Writable,
             end: None,
             counts: Counts::default(),
@@ -95,10 +122,22 @@ impl Queue {
         self.admit(&mut state, line.text.len())?;
         state.records += 1;
         state.bytes += line.text.len();
-        state.items.push_back(Item::Line(line));
+        let was_idle = state.items.is_empty();
+        state.add(Item::Line(line));
+        let is_due = was_idle || self.is_due(&state, Instant::now());
         drop(state);
-        self.ready.notify_one();
+        if is_due {
+            self.ready.notify_one();
+        }
         Ok(())
+    }
+
+    /// Whether the lines at the front are to be committed now.
+    fn is_due(&self, state: &State, now: Instant) -> bool {
+        state.awaited > 0
+            || state.records >= self.options.batch_records
+            || state.bytes >= self.options.batch_bytes
+            || now.saturating_duration_since(state.since) >= NOTE_WAIT
     }
 
     fn admit(&self, state: &mut State, bytes: usize) -> Result<(), LogError> {
@@ -130,7 +169,7 @@ impl Queue {
         if let Some(error) = &state.end {
             return Err(error.clone());
         }
-        state.items.push_back(Item::Command(command));
+        state.add(Item::Command(command));
         drop(state);
         self.ready.notify_one();
         Ok(())
@@ -140,23 +179,28 @@ impl Queue {
     pub(crate) fn take(&self, deadline: Option<Instant>) -> Work {
         let mut state = self.lock();
         loop {
-            match state.items.pop_front() {
-                Some(Item::Command(command)) => return Work::Command(command),
-                Some(Item::Line(line)) => return Work::Lines(self.batch(&mut state, line)),
-                None => {}
-            }
-            state = match deadline {
+            let now = Instant::now();
+            let until = match state.items.front() {
+                Some(Item::Line(_)) if !self.is_due(&state, now) => {
+                    let due = state.since + NOTE_WAIT;
+                    Some(deadline.map_or(due, |deadline| deadline.min(due)))
+                }
+                Some(_) => match state.next() {
+                    Some(Item::Command(command)) => return Work::Command(command),
+                    Some(Item::Line(line)) => return Work::Lines(self.batch(&mut state, line)),
+                    None => deadline,
+                },
+                None => deadline,
+            };
+            state = match until {
                 None => self
                     .ready
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Work::Idle;
-                    }
+                Some(_) if deadline.is_some_and(|deadline| deadline <= now) => return Work::Idle,
+                Some(until) => {
                     self.ready
-                        .wait_timeout(state, left)
+                        .wait_timeout(state, until.saturating_duration_since(now))
                         .unwrap_or_else(PoisonError::into_inner)
                         .0
                 }
@@ -169,16 +213,12 @@ impl Queue {
         let mut bytes = first.text.len();
         let mut lines = vec![first];
         while lines.len() < self.options.batch_records && bytes < self.options.batch_bytes {
-            match state.items.pop_front() {
-                Some(Item::Line(line)) => {
-                    bytes += line.text.len();
-                    lines.push(line);
-                }
-                Some(command) => {
-                    state.items.push_front(command);
-                    break;
-                }
-                None => break,
+            let Some(Item::Line(_)) = state.items.front() else {
+                break;
+            };
+            if let Some(Item::Line(line)) = state.next() {
+                bytes += line.text.len();
+                lines.push(line);
             }
         }
         state.records -= lines.len();
@@ -212,6 +252,7 @@ impl Queue {
         state.health = Health::Dead { reason };
         state.fail_waiting(error);
         state.items.clear();
+        state.awaited = 0;
     }
 
     /// The log's health.
@@ -235,14 +276,27 @@ impl Queue {
 }
 
 impl State {
+    fn add(&mut self, item: Item) {
+        if self.items.is_empty() {
+            self.since = Instant::now();
+        }
+        self.awaited += usize::from(item.is_awaited());
+        self.items.push_back(item);
+    }
+
+    fn next(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        self.awaited -= usize::from(item.is_awaited());
+        Some(item)
+    }
+
     /// Answers waiting lines and flushes by the error; other commands stay.
     fn fail_waiting(&mut self, error: &LogError) {
         for item in std::mem::take(&mut self.items) {
             match item {
                 Item::Line(line) => {
                     self.counts.refused_dead += 1;
-                    // Nobody may be waiting any more.
-                    let _ = line.reply.send(Err(error.clone()));
+                    line.answer(Err(error.clone()));
                 }
                 Item::Command(Command::Flush(reply) | Command::Seal(reply)) => {
                     let _ = reply.send(Err(error.clone()));
@@ -250,6 +304,7 @@ impl State {
                 command @ Item::Command(_) => self.items.push_back(command),
             }
         }
+        self.awaited = self.items.len();
         (self.records, self.bytes) = (0, 0);
     }
 }

@@ -183,7 +183,7 @@ impl Writer {
             self.die(&reason);
             self.queue.count(|counts| counts.refused_dead += count);
             for line in lines {
-                let _ = line.reply.send(Err(LogError::Dead {
+                line.answer(Err(LogError::Dead {
                     reason: reason.clone(),
                 }));
             }
@@ -195,8 +195,7 @@ impl Writer {
         });
         self.durable.send_replace(first + count - 1);
         for (seq, line) in (first..).zip(lines) {
-            // A reply that nobody waits for any more is no fault.
-            let _ = line.reply.send(Ok(seq));
+            line.answer(Ok(seq));
         }
         self.oldest.get_or_insert_with(Instant::now);
     }

@@ -25,6 +25,32 @@ fn what_is_appended_is_read_while_the_log_is_open_and_after() {
 }
 
 #[test]
+fn notes_keep_their_place_and_share_commits() {
+    let directory = TempDir::new().unwrap();
+    let (log, _) = open(directory.path());
+    for number in 0..1_000 {
+        log.note(decision(number));
+    }
+    assert_eq!(log.append(decision(1_000)).wait(), Ok(1_001));
+    assert_eq!(log.counts().records, 1_001);
+    assert!(log.counts().commits < 500, "{:?}", log.counts());
+    // One that nothing follows is written all the same.
+    let mut durable = log.durable();
+    log.note(decision(1_001));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime
+        .block_on(durable.wait_for(|seq| *seq == 1_002))
+        .unwrap();
+    let seqs: Vec<u64> = read(directory.path())
+        .iter()
+        .map(|entry| entry.seq)
+        .collect();
+    assert_eq!(seqs, (1..=1_002).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_follower_gets_each_entry_once_across_sealing() {
     let directory = TempDir::new().unwrap();
     let (log, _) = open(directory.path());
