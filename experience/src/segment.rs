@@ -14,7 +14,8 @@ use arrow_schema::Schema;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
 use crate::columns;
@@ -106,11 +107,7 @@ impl KindWriter {
     fn create(directory: &Path, kind: Kind, first_seq: u64) -> Result<Self, LogError> {
         let path = directory.join(format!("{kind}-{first_seq:020}.tmp"));
         let schema = columns::schema(kind).map_err(|error| LogError::segment(&path, &error))?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_max_row_group_row_count(Some(GROUP_ROWS))
-            .set_max_row_group_bytes(Some(GROUP_BYTES))
-            .build();
+        let properties = properties();
         let file = HashedFile::create(&path).map_err(|e| LogError::io("create", &path, &e))?;
         let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
             .map_err(|error| LogError::segment(&path, &error))?;
@@ -182,6 +179,34 @@ impl KindWriter {
         })
     }
 }
+
+fn properties() -> WriterProperties {
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_max_row_group_bytes(Some(GROUP_BYTES));
+    let unique = |column: &str| ColumnPath::from(column);
+    UNIQUE
+        .into_iter()
+        .fold(properties, |properties, column| {
+            properties
+                .set_column_dictionary_enabled(unique(column), false)
+                .set_column_statistics_enabled(unique(column), EnabledStatistics::None)
+        })
+        .build()
+}
+
+/// Columns whose values hardly ever repeat or sort: looking for repetitions in them, or for their least
+/// and largest, costs more than anything else in sealing.
+const UNIQUE: [&str; 7] = [
+    "id",
+    "decision",
+    "prefix",
+    "suffix",
+    "facts",
+    "text",
+    "kept_text",
+];
 
 impl Drop for KindWriter {
     fn drop(&mut self) {
