@@ -35,7 +35,12 @@ impl Kept {
         let chars = if run == all {
             all
         } else {
-            heaviest_common(&wanted, &found)
+            let common = wanted
+                .iter()
+                .zip(&found)
+                .take_while(|(a, b)| a == b)
+                .count();
+            run + heaviest_common(&wanted[common..], &found[common..])
         };
         Self {
             share: ratio(chars, all),
@@ -66,6 +71,8 @@ fn ratio(part: u32, all: u32) -> f64 {
 
 /// Weight in characters of the heaviest common subsequence of two lists of lexemes.
 fn heaviest_common(a: &[Lexeme<'_>], b: &[Lexeme<'_>]) -> u32 {
+    // What both end with is common to them, whatever stands before it.
+    let (a, b, tail) = without_common_end(a, b);
     let mut row = vec![0_u32; b.len() + 1];
     for x in a {
         let mut diagonal = 0;
@@ -79,7 +86,18 @@ fn heaviest_common(a: &[Lexeme<'_>], b: &[Lexeme<'_>]) -> u32 {
             diagonal = above;
         }
     }
-    row[b.len()]
+    row[b.len()] + tail
+}
+
+/// Both lists without the end that they share, and its weight.
+fn without_common_end<'a, 'b>(
+    a: &'a [Lexeme<'b>],
+    b: &'a [Lexeme<'b>],
+) -> (&'a [Lexeme<'b>], &'a [Lexeme<'b>], u32) {
+    let ends = a.iter().rev().zip(b.iter().rev());
+    let common = ends.take_while(|(x, y)| x == y).count();
+    let (a, tail) = a.split_at(a.len() - common);
+    (a, &b[..b.len() - common], chars_of(tail))
 }
 
 fn distance(a: &str, b: &str) -> f64 {
