@@ -37,17 +37,17 @@ fn expected() -> [(&'static str, &'static str, bool, Value); 4] {
     let rendered = format!("<|fim_prefix|>{PREFIX}<|fim_suffix|>{SUFFIX}<|fim_middle|>");
     let stop = json!(["\n\n"]);
     let plain = json!({
-        "model": "m-plain", "prompt": PREFIX, "suffix": SUFFIX, "max_tokens": 20, "stream": true, "stop": stop, "temperature": 0.5,
+        "model": "m-plain", "prompt": PREFIX, "suffix": SUFFIX, "max_tokens": 20, "stream": false, "stop": stop, "temperature": 0.5,
     });
     let rendered = json!({
-        "model": "m-rendered", "prompt": rendered, "max_tokens": 7, "stream": true, "stop": null, "temperature": 0.5,
+        "model": "m-rendered", "prompt": rendered, "max_tokens": 7, "stream": false, "stop": null, "temperature": 0.5,
     });
     let llama = json!({
         "model": "m-llama", "input_prefix": "def area(r):\n", "prompt": "    return ", "input_suffix": SUFFIX,
-        "n_predict": 20, "stream": true, "cache_prompt": true, "stop": stop, "temperature": 0.5,
+        "n_predict": 20, "stream": false, "cache_prompt": true, "stop": stop, "temperature": 0.5,
     });
     let ollama = json!({
-        "model": "m-ollama", "prompt": PREFIX, "suffix": SUFFIX, "stream": true,
+        "model": "m-ollama", "prompt": PREFIX, "suffix": SUFFIX, "stream": false,
         "options": {"num_predict": 20, "stop": stop, "temperature": 0.5},
     });
     [

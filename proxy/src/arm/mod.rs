@@ -154,7 +154,8 @@ impl Arm {
         let start = Instant::now();
         let until = start + Duration::from_millis(self.settings.total_ms);
         let first = start + Duration::from_millis(self.settings.first_byte_ms);
-        let (deadline, which) = if first < until {
+        // The first byte of a whole answer comes with its last.
+        let (deadline, which) = if request.stream && first < until {
             (first, Deadline::FirstByte)
         } else {
             (until, Deadline::Total)

@@ -26,7 +26,7 @@ pub struct ArmSettings {
     pub key: Option<Secret>,
     /// Deadline for the connection, in milliseconds.
     pub connect_ms: u64,
-    /// Deadline for the first text since the start, in milliseconds.
+    /// Deadline for the first text of a streamed answer since the start, in milliseconds.
     pub first_byte_ms: u64,
     /// Longest pause between two pieces, in milliseconds.
     pub idle_ms: u64,

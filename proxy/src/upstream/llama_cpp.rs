@@ -71,7 +71,7 @@ impl<'a> Body<'a> {
                 .collect(),
             model: &ask.model,
             n_predict: ask.max_tokens(request),
-            stream: true,
+            stream: request.stream,
             cache_prompt: true,
             stop: &request.stop,
             temperature: request.temperature,
@@ -164,6 +164,7 @@ mod tests {
             max_tokens: 32,
             seed: Some(u64::from(u32::MAX)),
             n: 2,
+            stream: true,
             ..Default::default()
         };
         let sent = serde_json::to_value(Body::new(&Ask::default(), &request, 1)).unwrap();

@@ -5,9 +5,9 @@
 //! Dropping it, or the future that opens it, closes the connection at once, which is how an upstream
 //! learns that nobody listens any more.
 //!
-//! Upstreams are always asked to stream, also for a client that does not: cancelling then reaches
-//! them at the next token, the deadlines between pieces mean something, and there is one way to read
-//! an answer. A server that answers with one JSON document all the same is understood.
+//! An upstream is asked to stream exactly when the client is: for a whole answer, one document costs
+//! both sides far less than an event a token. Leaving closes the connection in either case, which is
+//! what servers watch for. How a server answers is read from its answer, not from what it was asked.
 //!
 //! Redirects are never followed, no header of an answer is passed on except what
 //! [`UpstreamError`] holds, and neither prompts, keys nor addresses are logged.

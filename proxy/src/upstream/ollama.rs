@@ -90,7 +90,7 @@ impl<'a> Body<'a> {
             prompt,
             suffix,
             raw,
-            stream: true,
+            stream: request.stream,
             options,
         }
     }
@@ -189,7 +189,7 @@ mod tests {
         let options = json!({"num_predict": 8, "temperature": 0.0});
         assert_eq!(
             sent(&native, "s"),
-            json!({"model": "m", "prompt": "p", "suffix": "s", "stream": true, "options": options})
+            json!({"model": "m", "prompt": "p", "suffix": "s", "stream": false, "options": options})
         );
         assert_eq!(sent(&native, "")["suffix"], "\n");
         let raw = sent(

@@ -66,7 +66,7 @@ impl<'a> Body<'a> {
             prompt,
             suffix,
             max_tokens: ask.max_tokens(request),
-            stream: true,
+            stream: request.stream,
             stop: ask.stops(request),
             n: (request.n > 1).then_some(request.n),
             temperature: request.temperature,
@@ -220,6 +220,7 @@ mod tests {
             user: Some("someone".into()),
             max_tokens: 64,
             n: 1,
+            stream: true,
             ..Default::default()
         }
     }

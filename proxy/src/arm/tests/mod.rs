@@ -44,6 +44,7 @@ fn sized(n: u32) -> CompletionRequest {
         user: Some("someone".into()),
         max_tokens: 64,
         n,
+        stream: true,
         ..Default::default()
     }
 }
