@@ -43,8 +43,13 @@ impl fmt::Display for BatchFault {
 
 impl Batch {
     /// The batch of `lines`, the first of which gets `first_seq`.
-    pub(crate) fn of<'a>(first_seq: u64, lines: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let (mut payload, mut count) = (Vec::new(), 0);
+    pub(crate) fn of<'a>(
+        first_seq: u64,
+        lines: impl IntoIterator<Item = &'a [u8], IntoIter: Clone>,
+    ) -> Self {
+        let lines = lines.into_iter();
+        let bytes = lines.clone().map(|line| line.len() + 1).sum();
+        let (mut payload, mut count) = (Vec::with_capacity(bytes), 0);
         for line in lines {
             if count > 0 {
                 payload.push(b'\n');

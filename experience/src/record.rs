@@ -137,8 +137,37 @@ impl fmt::Display for LineFault {
 
 /// One line of JSON, without the line's end; JSON escapes any newline within.
 pub(crate) fn encode(record: &Record) -> Vec<u8> {
-    serde_json::to_vec(record).expect("records hold only strings, numbers, lists and options")
+    let mut line = Vec::with_capacity(about(record));
+    serde_json::to_writer(&mut line, record)
+        .expect("records hold only strings, numbers, lists and options");
+    line
 }
+
+/// About how many bytes a record's line has, rather too many than too few: a line that has to move as it
+/// grows costs more than writing it.
+fn about(record: &Record) -> usize {
+    let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let texts = match record {
+        Record::Decision(decision) => {
+            length(&decision.prefix)
+                + length(&decision.suffix)
+                + decision.facts.len() * 2
+                + decision.features.len() * NUMBER_BYTES
+                + decision.probabilities.len() * 2 * NUMBER_BYTES
+        }
+        Record::Served(served) => served.text.len(),
+        Record::Evidence(evidence) => length(&evidence.kept_text),
+        _ => 0,
+    };
+    // Line ends and quotes take a second byte.
+    REST_BYTES + texts + texts / 8
+}
+
+/// Bytes of a number with its comma.
+const NUMBER_BYTES: usize = 12;
+
+/// Bytes of a line beside its texts and lists.
+const REST_BYTES: usize = 768;
 
 /// The record on a line.
 pub(crate) fn decode(line: &[u8]) -> Result<Record, LineFault> {

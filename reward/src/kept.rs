@@ -152,6 +152,23 @@ mod tests {
         }
 
         #[test]
+        fn leaving_out_common_ends_changes_nothing(a in "[ab +]{0,24}", b in "[ab +]{0,24}") {
+            let (a, b) = (lexemes(&a), lexemes(&b));
+            // The plain recurrence, over the whole of both.
+            let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
+            for (i, x) in a.iter().enumerate() {
+                for (j, y) in b.iter().enumerate() {
+                    table[i + 1][j + 1] = if x.text == y.text {
+                        table[i][j] + x.chars
+                    } else {
+                        table[i][j + 1].max(table[i + 1][j])
+                    };
+                }
+            }
+            prop_assert_eq!(heaviest_common(&a, &b), table[a.len()][b.len()]);
+        }
+
+        #[test]
         fn shares_are_shares(a in any::<String>(), b in any::<String>()) {
             let kept = Kept::measure(&a, &b);
             prop_assert!((0.0..=1.0).contains(&kept.share));
