@@ -133,7 +133,7 @@ async fn an_upstreams_refusal_has_its_own_status() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_is_too_slow_is_given_up() {
-    let deadlines = "first_byte_ms = 100\nidle_ms = 100\nbreaker_failures = 100";
+    let deadlines = "first_byte_ms = 100\nidle_ms = 100\ntotal_ms = 1000\nbreaker_failures = 100";
     let (home, upstream, server) = single(deadlines, |asked| match asked.body["prompt"].as_str() {
         Some("silent") => Reply::Never,
         _ => Reply::events(vec![Step::piece("a"), Step::Hang]),
