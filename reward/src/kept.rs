@@ -1,4 +1,4 @@
-use crate::lexeme::{Lexeme, count, lexemes};
+use crate::lexeme::{Lexeme, count, each_lexeme, lexemes};
 
 /// How much of a proposed text stands in another text.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,6 +49,18 @@ impl Kept {
             edit_distance: distance(proposal.trim(), stands.trim()),
         }
     }
+}
+
+/// The [`Kept::prefix_share`] of a `proposal` in the text that `stands` there, without the rest of
+/// [`Kept::measure`]'s work.
+pub(crate) fn prefix_share(proposal: &str, stands: &str) -> f64 {
+    let run = each_lexeme(proposal)
+        .zip(each_lexeme(stands))
+        .take_while(|(a, b)| a == b)
+        .map(|(a, _)| a.chars)
+        .sum::<u32>();
+    let all = proposal.chars().filter(|c| !c.is_whitespace()).count();
+    ratio(run, u32::try_from(all).unwrap_or(u32::MAX))
 }
 
 /// Lexemes read beyond one and a half times the proposal's own.
@@ -171,6 +183,7 @@ mod tests {
         #[test]
         fn shares_are_shares(a in any::<String>(), b in any::<String>()) {
             let kept = Kept::measure(&a, &b);
+            prop_assert_eq!(prefix_share(&a, &b), kept.prefix_share);
             prop_assert!((0.0..=1.0).contains(&kept.share));
             prop_assert!(kept.prefix_share <= kept.share);
             prop_assert!((0.0..=1.0).contains(&kept.edit_distance));

@@ -40,19 +40,23 @@ impl Eq for Lexeme<'_> {}
 /// The lexemes of a text in order, white space left out: re-indenting or re-wrapping code loses
 /// nothing of it.
 pub fn lexemes(text: &str) -> Vec<Lexeme<'_>> {
-    let mut found = Vec::new();
+    each_lexeme(text).collect()
+}
+
+/// The same, one after the other.
+pub(crate) fn each_lexeme(text: &str) -> impl Iterator<Item = Lexeme<'_>> {
     let mut rest = text.trim_start();
-    while let Some(first) = rest.chars().next() {
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
         let end = if is_word(first) {
             rest.find(|c| !is_word(c)).unwrap_or(rest.len())
         } else {
             first.len_utf8()
         };
         let (lexeme, tail) = rest.split_at(end);
-        found.push(Lexeme::new(lexeme));
         rest = tail.trim_start();
-    }
-    found
+        Some(Lexeme::new(lexeme))
+    })
 }
 
 fn is_word(c: char) -> bool {

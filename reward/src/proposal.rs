@@ -1,5 +1,6 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use crate::kept::prefix_share;
 use crate::lexeme::{count, lexemes};
 use crate::region::ANCHOR_BYTES_MAX;
 use crate::{Event, EventKind, Fate, Kept, Outcome, Region, TypingSpeed, Window};
@@ -126,6 +127,10 @@ impl Proposal {
             return None;
         }
         self.looked = looked;
+        // What the user wrote in its place is of no more interest, unless it becomes the proposal.
+        if self.origin == Origin::Typed && prefix_share(self.text.trim(), stands.trim()) < WHOLE {
+            return None;
+        }
         let region = Region { stands, ..region };
         let kept = Kept::measure(self.text.trim(), stands.trim());
         let seconds = (at_ms - self.answered_ms) as f64 / 1000.0;
