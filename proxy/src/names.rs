@@ -1,6 +1,6 @@
 //! The names that clients may call models by.
 //!
-//! Clients choose how to write a prompt by the model's name. So the routed model, [`ROUTED`], has
+//! Clients choose how to write a prompt by the model's name. So the routed model, `ROUTED`, has
 //! further names, some of which are listed for clients that let their user pick one: any name that is
 //! no arm's and holds a model family's name stands for the routed model.
 

@@ -50,9 +50,15 @@ impl Home {
         self.path().join("echo.toml")
     }
 
-    /// Writes the configuration file.
+    /// Writes the configuration file. Where it says nothing of the log, answers wait long for the disk,
+    /// which many servers share while the tests run.
     pub(crate) fn configure(&self, toml: &str) {
-        std::fs::write(self.config(), toml).unwrap();
+        let patient = if toml.contains("[log]") {
+            ""
+        } else {
+            "\n[log]\nack_ms = 10000\n"
+        };
+        std::fs::write(self.config(), [toml, patient].concat()).unwrap();
     }
 
     /// A server with embedded models, not yet started.
