@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::Scorer;
+
 /// What can be wrong with a name or an event given to this crate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RewardError {
@@ -24,7 +26,8 @@ impl fmt::Display for RewardError {
             Self::UnknownFate(name) => write!(f, "no fate is called {name:?}"),
             Self::UnknownScorer(name) => write!(
                 f,
-                "no scorer is called {name:?}; there are retained@1 and accepted@1"
+                "no scorer is called {name:?}; there are {}",
+                Scorer::ALL.map(Scorer::as_str).join(", ")
             ),
             Self::UnknownEvent(name) => write!(
                 f,

@@ -17,6 +17,7 @@ async fn outcomes(home: &Home) -> BTreeMap<String, Value> {
     let told = home
         .command("outcomes")
         .args(["--data-dir", home.data().to_str().unwrap(), "--json"])
+        .args(["--scorer", "retained@1", "--scorer", "cursor@1"])
         .finish()
         .await;
     assert!(told.status.success(), "{told:?}");
@@ -81,6 +82,10 @@ async fn follow_up_requests_alone_teach_which_arm_is_right() {
     let (last, seen) = decisions.split_last().unwrap();
     let told = outcomes(&home).await;
     assert_eq!(told[&last.id]["fate"], "censored");
+    assert_eq!(
+        told[&last.id]["rewards"],
+        json!({"retained@1": null, "cursor@1": null})
+    );
     for decision in seen {
         let (arm, taken) = &editor.done[&decision.id];
         let outcome = &told[&decision.id];
@@ -97,6 +102,12 @@ async fn follow_up_requests_alone_teach_which_arm_is_right() {
         );
         let kept = outcome["kept_share"].as_f64().unwrap();
         assert!(if *taken { kept == 1.0 } else { kept < 0.5 }, "{outcome}");
+        let worth = f64::from(u8::from(*taken));
+        assert_eq!(
+            outcome["rewards"],
+            json!({"retained@1": worth, "cursor@1": worth}),
+            "{outcome}"
+        );
         assert!(
             outcome["evidence"]
                 .as_array()

@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     /// A policy to compare it with
     #[arg(long, value_name = "SPEC")]
     baseline: Option<Target>,
-    /// What an outcome is worth: retained@1 or accepted@1
+    /// What an outcome is worth: retained@1, accepted@1, chars@1 or cursor@1
     #[arg(long, default_value = "retained@1")]
     scorer: echo_reward::Scorer,
     /// A policy that learns is fitted on this first share of the log's time, and evaluated on the rest;
