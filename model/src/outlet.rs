@@ -85,10 +85,13 @@ impl<'a> Outlet<'a> {
             self.ending.get_or_insert(Ending::Stop);
             return;
         }
-        let keep = stops()
-            .map(|stop| overlap(&self.held, stop))
-            .max()
-            .unwrap_or(0);
+        // After the last token nothing can complete a stop string, and no further piece may leave.
+        let keep = if self.tokens_left == 0 {
+            0
+        } else {
+            let overlaps = stops().map(|stop| overlap(&self.held, stop));
+            overlaps.max().unwrap_or(0)
+        };
         // White space before what is held back must wait with it.
         let free = self.held[..self.held.len() - keep].trim_end().len();
         let rest = self.held.split_off(free);
@@ -138,6 +141,13 @@ mod tests {
         }
         let ending = outlet.finish();
         (out, ending)
+    }
+
+    #[test]
+    fn the_start_of_a_stop_string_leaves_with_the_last_token() {
+        assert_eq!(run(&["x.a", "b"], 1, &["a;"]).0, ["x.a"]);
+        assert_eq!(run(&["x.a", "b"], 2, &["a;"]).0, ["x.", "ab"]);
+        assert_eq!(run(&["x.a"], 9, &["a;"]).0, ["x.", "a"]);
     }
 
     #[test]
