@@ -53,12 +53,26 @@ impl Sent {
 
     /// Whether `shown` at a place after `before` may be this: Continue often shows the first line only.
     fn is(&self, tenant: &str, before: &str, shown: &str) -> bool {
-        let known = self.before.trim_start();
         self.tenant == tenant
-            && (before.ends_with(known) || known.ends_with(before.trim_start()))
+            && is_same_place(self.before.trim_start(), before.trim_start())
             && self.text.trim().starts_with(shown.trim())
     }
 }
+
+/// Whether two texts before a cursor, each cut somewhere at its start, may stand before the same one. A
+/// short text ends many others, so it must be whole lines of the other, and no text at all is only like
+/// itself.
+fn is_same_place(a: &str, b: &str) -> bool {
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    let Some(more) = long.strip_suffix(short) else {
+        return false;
+    };
+    let is_telling = !short.is_empty() && (short.len() >= PLACE_BYTES || more.ends_with('\n'));
+    more.is_empty() || is_telling
+}
+
+/// Fewer bytes before the cursor than these occur in many places.
+const PLACE_BYTES: usize = 20;
 
 fn tail(prefix: &str) -> &str {
     &prefix[prefix.ceil_char_boundary(prefix.len().saturating_sub(TAIL_BYTES))..]
@@ -180,6 +194,17 @@ mod tests {
         assert!(answers.find("other", "def f(", "a, b").is_none());
         assert!(answers.find("t", "def g(", "a, b").is_none());
         assert!(answers.find("t", "def f(", "c").is_none());
+    }
+
+    #[test]
+    fn a_short_text_before_the_cursor_is_not_every_place() {
+        assert!(is_same_place("", "") && is_same_place("a = 1\nb = ", "b = "));
+        assert!(is_same_place(
+            "the_rest_of_a_long_line(",
+            "and_the_rest_of_a_long_line("
+        ));
+        assert!(!is_same_place("", "b = ") && !is_same_place("bb = ", "b = "));
+        assert!(!is_same_place("b = ", "c = "));
     }
 
     #[test]
