@@ -180,17 +180,15 @@ impl Queue {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
-            let until = match state.items.front() {
-                Some(Item::Line(_)) if !self.is_due(&state, now) => {
-                    let due = state.since + NOTE_WAIT;
-                    Some(deadline.map_or(due, |deadline| deadline.min(due)))
-                }
-                Some(_) => match state.next() {
+            let until = if state.items.is_empty() || self.is_due(&state, now) {
+                match state.next() {
                     Some(Item::Command(command)) => return Work::Command(command),
                     Some(Item::Line(line)) => return Work::Lines(self.batch(&mut state, line)),
                     None => deadline,
-                },
-                None => deadline,
+                }
+            } else {
+                let due = state.since + NOTE_WAIT;
+                Some(deadline.map_or(due, |deadline| deadline.min(due)))
             };
             state = match until {
                 None => self

@@ -185,19 +185,19 @@ fn properties() -> WriterProperties {
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_max_row_group_bytes(Some(GROUP_BYTES));
-    let unique = |column: &str| ColumnPath::from(column);
+    let path = |column: &str| ColumnPath::from(column);
     UNIQUE
         .into_iter()
         .fold(properties, |properties, column| {
             properties
-                .set_column_dictionary_enabled(unique(column), false)
-                .set_column_statistics_enabled(unique(column), EnabledStatistics::None)
+                .set_column_dictionary_enabled(path(column), false)
+                .set_column_statistics_enabled(path(column), EnabledStatistics::None)
         })
         .build()
 }
 
-/// Columns whose values hardly ever repeat or sort: looking for repetitions in them, or for their least
-/// and largest, costs more than anything else in sealing.
+/// Columns whose values hardly ever repeat: a dictionary of them saves nothing, and nobody asks for their
+/// least and largest.
 const UNIQUE: [&str; 7] = [
     "id",
     "decision",

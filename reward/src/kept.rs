@@ -26,22 +26,10 @@ impl Kept {
         let mut found = lexemes(stands);
         found.truncate(wanted.len() + wanted.len() / 2 + MARGIN_LEXEMES);
         let all = chars_of(&wanted);
-        let run = wanted
-            .iter()
-            .zip(&found)
-            .take_while(|(a, b)| a == b)
-            .map(|(a, _)| a.chars)
-            .sum::<u32>();
-        let chars = if run == all {
-            all
-        } else {
-            let common = wanted
-                .iter()
-                .zip(&found)
-                .take_while(|(a, b)| a == b)
-                .count();
-            run + heaviest_common(&wanted[common..], &found[common..])
-        };
+        let agreeing = wanted.iter().zip(&found).take_while(|(a, b)| a == b);
+        let common = agreeing.count();
+        let run = chars_of(&wanted[..common]);
+        let chars = run + heaviest_common(&wanted[common..], &found[common..]);
         Self {
             share: ratio(chars, all),
             prefix_share: ratio(run, all),
