@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use echo_experience::{Evidence, Record, Served};
 use echo_reward::{Outcome, Proposal, Window};
 
-use crate::devdata::Sent;
+use crate::devdata::{self, Sent};
 use crate::dialect::openai::Usage;
+use crate::habits;
 use crate::ids::DecisionId;
 use crate::metrics::{ArmLabel, KindLabel};
 use crate::request::CompletionRequest;
@@ -34,8 +35,11 @@ pub struct Answer {
     pub fallback: bool,
     /// Whether the decision was on disk in time: if not, nothing of the answer is put on record.
     pub logged: bool,
-    /// Whether its client tells what became of it by its text, and not by its id.
-    pub told_by_text: bool,
+    /// The kind of client that asked.
+    pub client: String,
+    /// Whether it was asked for ahead of the user, who may never come there.
+    pub is_ahead: bool,
+    asked_ms: i64,
     started: Instant,
     first_byte: Option<Duration>,
     alternatives: Vec<Alternative>,
@@ -86,7 +90,9 @@ impl Answer {
             arm: String::new(),
             fallback: false,
             logged: true,
-            told_by_text: false,
+            client: String::new(),
+            is_ahead: false,
+            asked_ms: echo.clock.now_ms(),
             started,
             first_byte: None,
             alternatives: vec![Alternative::default(); request.n as usize],
@@ -158,7 +164,7 @@ impl Answer {
             self.record_served(choice, &alternative, alternative.finish_reason());
             if self.logged {
                 self.open_proposal(choice, &alternative.text, at_ms);
-                if self.told_by_text {
+                if self.client == devdata::CLIENT {
                     let (id, tenant) = (self.id, &self.user.tenant);
                     let sent = Sent::new(id, choice, tenant, &self.request, &alternative.text);
                     self.echo.sent.add(sent);
@@ -186,23 +192,36 @@ impl Answer {
                 .record(self.known(choice, Outcome::silent(), at_ms));
             return;
         }
-        if self.request.speculative {
-            self.echo
-                .record(self.known(choice, Outcome::speculative(text), at_ms));
+        let habits = habits::of(&self.client);
+        if !habits.shows(text) {
+            let unseen = Outcome::never_shown(chars_of(text));
+            self.echo.record(self.known(choice, unseen, at_ms));
             return;
         }
+        if self.is_ahead {
+            let open = Outcome {
+                settled: false,
+                ..Outcome::speculative(text)
+            };
+            self.echo.record(self.known(choice, open, at_ms));
+        }
         let window = window(&self.request);
-        let proposal = Proposal::new(self.id.as_u128(), choice, text, &window, at_ms);
+        let proposal = Proposal::new(self.id.as_u128(), choice, text, &window, at_ms)
+            .of(habits)
+            .asked(self.asked_ms)
+            .ahead(self.is_ahead);
         let changes = self.echo.watch.proposed(&self.user, proposal);
         self.echo.record_changes(changes);
     }
 
-    /// An answer that need not be waited for: what becomes of it is known.
+    /// What is known of an answer as soon as it is given.
     fn known(&self, choice: u32, outcome: Outcome, at_ms: i64) -> Record {
-        let label = KindLabel {
-            kind: outcome.fate.as_str(),
-        };
-        self.echo.metrics.fates.get_or_create(&label).inc();
+        if outcome.settled {
+            let label = KindLabel {
+                kind: outcome.fate.as_str(),
+            };
+            self.echo.metrics.fates.get_or_create(&label).inc();
+        }
         Record::Evidence(Evidence {
             decision: self.id.to_string(),
             choice,
@@ -278,6 +297,10 @@ pub(crate) fn window(request: &CompletionRequest) -> Window<'_> {
         prefix: &request.prefix,
         suffix: &request.suffix,
     }
+}
+
+fn chars_of(text: &str) -> u32 {
+    u32::try_from(text.chars().count()).unwrap_or(u32::MAX)
 }
 
 /// Where an upstream does not count tokens, so many bytes of source code make one.

@@ -14,7 +14,6 @@ use crate::answer::{Answer, window};
 use crate::arm::Arm;
 use crate::caller::Identity;
 use crate::config::ROUTED;
-use crate::devdata;
 use crate::dialect::{ApiError, Decode, Decoded};
 use crate::ids::DecisionId;
 use crate::metrics::ArmLabel;
@@ -25,7 +24,7 @@ use crate::request::CompletionRequest;
 use crate::route::{self, Cohort, Route};
 use crate::state::{Echo, Live};
 use crate::upstream::{Piece, PieceStream, UpstreamError};
-use crate::watch::{Recent, UserKey};
+use crate::watch::{Sighting, UserKey};
 
 /// Answers one completion request, which `decode` reads.
 ///
@@ -60,13 +59,23 @@ pub async fn complete(
         let now_s = echo.clock.now_ms() / 1000;
         return Ok(reply::warm_up(dialect.as_ref(), &request, now_s));
     }
-    let recent = look_back(&echo, &user, &request);
+    let Sighting {
+        changes,
+        recent,
+        is_ahead,
+    } = echo.watch.request(
+        &user,
+        &window(&request),
+        request.speculative,
+        echo.clock.now_ms(),
+    );
+    echo.record_changes(changes);
 
     let id = DecisionId::new();
     let cohort = Cohort::of(&user, &live.config.control);
     let facts = route::facts(&echo, &request, &identity.client, recent);
     let features = echo.schema.featurise(&facts);
-    let route = route::choose(&echo, &live, cohort, &request.model, &features, id)?;
+    let route = route::choose(&echo, &live, cohort, &user, &request, &features, id)?;
     let decision = decision(
         &echo, &live, &request, &user, id, cohort, &route, &facts, &features,
     );
@@ -77,7 +86,8 @@ pub async fn complete(
     echo.metrics.decisions.get_or_create(&label).inc();
 
     let mut answer = Answer::new(&echo, &request, &user, id, started);
-    answer.told_by_text = identity.client == devdata::CLIENT;
+    answer.client = identity.client;
+    answer.is_ahead = is_ahead;
     let opened = open(&echo, &route, &request, &mut answer).await;
     answer.logged = is_durable(&echo, ticket, live.config.log.ack_ms).await;
     let (first, pieces) = match opened {
@@ -93,18 +103,6 @@ pub async fn complete(
     } else {
         reply::whole(answer, first, pieces, &head, dialect.as_ref()).await?
     })
-}
-
-/// Reads what the request shows of the user's open proposals. A request made ahead of the user shows
-/// what the editor supposes, and nothing that the user did.
-fn look_back(echo: &Echo, user: &UserKey, request: &CompletionRequest) -> Recent {
-    let now_ms = echo.clock.now_ms();
-    if request.speculative {
-        return echo.watch.recent(user, request.file.as_deref());
-    }
-    let (changes, recent) = echo.watch.request(user, &window(request), now_ms);
-    echo.record_changes(changes);
-    recent
 }
 
 #[expect(

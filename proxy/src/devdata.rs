@@ -153,20 +153,15 @@ fn told(echo: &Echo, tenant: &str, body: &Body) -> Option<String> {
     }
     let before = tail(data.prefix.as_deref()?);
     let sent = echo.sent.find(tenant, before, shown)?;
-    let whole = sent.text.trim() == shown.trim();
-    let kind = match (accepted, whole) {
-        (false, _) => "rejected",
-        (true, true) => "accepted",
-        (true, false) => "partial",
-    };
-    let mut event = json!({
+    // Its text may have been trimmed on either side.
+    let from = sent.text.find(shown.trim()).unwrap_or_default();
+    let shown_to = sent.text[..from + shown.trim().len()].chars().count();
+    let event = json!({
         "decision_id": sent.id.to_string(),
         "choice": sent.choice,
-        "type": kind,
+        "type": if accepted { "accepted" } else { "rejected" },
+        "shown_length": shown_to,
     });
-    if kind == "partial" {
-        event["accepted_length"] = json!(shown.chars().count());
-    }
     Some(event.to_string())
 }
 

@@ -30,6 +30,8 @@ struct Body {
     choice: u32,
     #[serde(alias = "accepted_chars")]
     accepted_length: Option<u32>,
+    #[serde(alias = "shown_chars")]
+    shown_length: Option<u32>,
     text: Option<String>,
 }
 
@@ -51,6 +53,7 @@ pub async fn event(
         choice: body.choice,
         kind,
         accepted_chars: body.accepted_length,
+        shown_chars: body.shown_length,
         text: body.text.as_deref(),
     };
     let digest = Sha256::digest(bytes);
@@ -170,6 +173,7 @@ fn tabby(bytes: &[u8], selected: EventKind) -> Result<Told, ApiError> {
         kind: tabby.kind,
         choice: tabby.choice_index,
         accepted_length: None,
+        shown_length: None,
         text: None,
     };
     told(body, kind)

@@ -6,6 +6,7 @@ use echo_experience::{Decision, Entry, Evidence, Record, Served};
 use echo_reward::{Proposal, Window};
 use echo_sim::learning::outcome;
 
+use crate::habits;
 use crate::ids::DecisionId;
 use crate::watch::{UserKey, Watch};
 
@@ -80,7 +81,9 @@ impl<'a> Restoring<'a> {
             &served.text,
             &window,
             served.at_ms,
-        );
+        )
+        .of(habits::of(&decision.client))
+        .asked(decision.at_ms);
         // What has to make room was open in the last server's memory too, and is on record.
         drop(self.watch.proposed(&user, proposal));
     }

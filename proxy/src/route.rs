@@ -5,6 +5,7 @@ use std::sync::Arc;
 use echo_policy::{DrawKey, Facts, Features, Policy, Position, Trigger};
 use sha2::{Digest, Sha256};
 
+use crate::answer::window;
 use crate::arm::Arm;
 use crate::config::ControlFile;
 use crate::dialect::ApiError;
@@ -119,10 +120,12 @@ pub fn choose(
     echo: &Echo,
     live: &Live,
     cohort: Cohort,
-    model: &str,
+    user: &UserKey,
+    request: &CompletionRequest,
     features: &Features,
     id: DecisionId,
 ) -> Result<Route, ApiError> {
+    let model = &request.model;
     let policies = echo.policies.load();
     let policy = policies.of(cohort);
     if model != crate::config::ROUTED {
@@ -139,15 +142,37 @@ pub fn choose(
             policy_version: policy.version(),
         });
     }
-    let arms = live.arms.eligible();
-    if arms.is_empty() {
-        return Err(ApiError::unavailable(1));
-    }
-    let names: Vec<&str> = arms.iter().map(|arm| arm.id()).collect();
+    let eligible = live.arms.eligible();
     let key = DrawKey {
         seed: policies.seed,
         decision: id.as_u128(),
     };
+    let draw = |used: &[String]| {
+        let route = draw(policy, features, &eligible, used, key)?;
+        let arm = route.drawn().id().to_owned();
+        Ok((route, arm))
+    };
+    echo.slates
+        .draw(user, &window(request), echo.clock.now_ms(), draw)
+}
+
+/// Draws one of the arms, of those that the slate has not used if there are any.
+fn draw(
+    policy: &Policy,
+    features: &Features,
+    eligible: &[Arc<Arm>],
+    used: &[String],
+    key: DrawKey,
+) -> Result<Route, ApiError> {
+    let is_new = |arm: &&Arc<Arm>| !used.iter().any(|used| used == arm.id());
+    let mut arms: Vec<Arc<Arm>> = eligible.iter().filter(is_new).cloned().collect();
+    if arms.is_empty() {
+        arms = eligible.to_vec();
+    }
+    if arms.is_empty() {
+        return Err(ApiError::unavailable(1));
+    }
+    let names: Vec<&str> = arms.iter().map(|arm| arm.id()).collect();
     let choice = policy.decide(features, &names, key).map_err(|error| {
         tracing::error!(%error, "the policy cannot decide");
         ApiError::internal()

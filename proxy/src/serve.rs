@@ -24,6 +24,7 @@ use crate::metrics::{KindLabel, Metrics};
 use crate::passthrough::Passthrough;
 use crate::project::Projects;
 use crate::server;
+use crate::slates::Slates;
 use crate::state::{Echo, Live};
 use crate::upstream::Clients;
 use crate::watch::Watch;
@@ -138,6 +139,7 @@ impl Server {
             log,
             watch,
             sent: SentAnswers::default(),
+            slates: Slates::default(),
             projects,
             schema_hash: schema.hash(),
             schema,

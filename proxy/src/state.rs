@@ -15,6 +15,7 @@ use crate::ids::DecisionId;
 use crate::metrics::{KindLabel, Metrics};
 use crate::passthrough::Passthrough;
 use crate::project::Projects;
+use crate::slates::Slates;
 use crate::watch::Watch;
 
 /// The running server's parts.
@@ -34,6 +35,8 @@ pub struct Echo {
     pub log: Log,
     /// Follows open proposals.
     pub watch: Watch,
+    /// Requests for one place at one time.
+    pub slates: Slates,
     /// Recent answers to clients that tell their fate by their text.
     pub sent: SentAnswers,
     /// Shows the users' code to the embedded models.

@@ -21,6 +21,17 @@ pub struct Recent {
     pub file: f32,
 }
 
+/// What a request told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sighting {
+    /// News of the user's open proposals.
+    pub changes: Vec<Change>,
+    /// How often the user took proposals of late.
+    pub recent: Recent,
+    /// Whether the request was made ahead of the user.
+    pub is_ahead: bool,
+}
+
 /// What became of an event.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventEffect {
@@ -62,45 +73,37 @@ impl Watch {
         }
     }
 
-    /// Reads a request for what it shows of the user's open proposals.
+    /// Reads a request for what it shows of the user's open proposals. `is_said_ahead` is the client's
+    /// word that it asks ahead of its user.
     pub fn request(
         &self,
         user: &UserKey,
         window: &Window<'_>,
+        is_said_ahead: bool,
         at_ms: i64,
-    ) -> (Vec<Change>, Recent) {
+    ) -> Sighting {
         let Some(mut tracker) = self.users.get_mut(user) else {
-            return (
-                Vec::new(),
-                Recent {
+            return Sighting {
+                changes: Vec::new(),
+                recent: Recent {
                     user: 0.5,
                     file: 0.5,
                 },
-            );
+                is_ahead: is_said_ahead,
+            };
         };
         let mut changes = tracker.expire(at_ms);
-        changes.extend(tracker.request(window, at_ms));
+        let seen = tracker.request(window, is_said_ahead, at_ms);
+        changes.extend(seen.changes);
         let recent = tracker.recent();
-        let recent = Recent {
-            user: recent.user(),
-            file: recent.file(window.file),
-        };
-        (changes, recent)
-    }
-
-    /// A user's recent acceptance, all in all and in one file.
-    pub fn recent(&self, user: &UserKey, file: Option<&str>) -> Recent {
-        let tracker = self.users.get(user);
-        tracker.map_or(
-            Recent {
-                user: 0.5,
-                file: 0.5,
+        Sighting {
+            changes,
+            recent: Recent {
+                user: recent.user(),
+                file: recent.file(window.file),
             },
-            |tracker| Recent {
-                user: tracker.recent().user(),
-                file: tracker.recent().file(file),
-            },
-        )
+            is_ahead: seen.is_ahead,
+        }
     }
 
     /// Opens a proposal. Returns news of those that had to make room.
@@ -244,6 +247,7 @@ mod tests {
             choice: 0,
             kind: EventKind::Accepted,
             accepted_chars: None,
+            shown_chars: None,
             text: None,
         }
     }
@@ -256,8 +260,8 @@ mod tests {
             prefix: "x = f(1)",
             ..ASKED
         };
-        assert_eq!(watch.request(&user("b"), &later, 2_000).0, []);
-        let (changes, _) = watch.request(&user("a"), &later, 2_000);
+        assert_eq!(watch.request(&user("b"), &later, false, 2_000).changes, []);
+        let changes = watch.request(&user("a"), &later, false, 2_000).changes;
         assert_eq!(changes[0].outcome.fate, Fate::Accepted);
     }
 

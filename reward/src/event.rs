@@ -14,6 +14,9 @@ pub struct Event<'a> {
     pub kind: EventKind,
     /// Characters taken, counted from the start of the proposal, where the editor says it.
     pub accepted_chars: Option<u32>,
+    /// Characters shown, counted from the start of the proposal, where the editor says that it showed less
+    /// than was sent.
+    pub shown_chars: Option<u32>,
     /// The text that now stands in the proposal's place, where the editor sends it.
     pub text: Option<&'a str>,
 }

@@ -51,6 +51,41 @@ pub(crate) fn prefix_share(proposal: &str, stands: &str) -> f64 {
     ratio(run, u32::try_from(all).unwrap_or(u32::MAX))
 }
 
+/// Like [`Kept::share`], but a run of lexemes that agree counts only as far as it is longer than a chance
+/// likeness: each run loses four characters, or a third of a short proposal, and so does the proposal
+/// as a whole. Edits leave long runs of a proposal standing; text of one's own shares a word here and a
+/// bracket there.
+pub(crate) fn run_share(proposal: &str, stands: &str) -> f64 {
+    let wanted = lexemes(proposal);
+    let mut found = lexemes(stands);
+    found.truncate(wanted.len() + wanted.len() / 2 + MARGIN_LEXEMES);
+    let all = f64::from(chars_of(&wanted));
+    if wanted.is_empty() {
+        return 1.0;
+    }
+    let start = (all / 3.0).min(RUN_START);
+    // Best sums up to each pair: whatever the last lexemes, and where they agree.
+    let mut best = vec![0.0_f64; found.len() + 1];
+    let mut running = vec![f64::NEG_INFINITY; found.len() + 1];
+    for x in &wanted {
+        let (mut best_before, mut running_before) = (0.0, f64::NEG_INFINITY);
+        for (j, y) in found.iter().enumerate() {
+            let (above, running_above) = (best[j + 1], running[j + 1]);
+            running[j + 1] = if x == y {
+                f64::from(x.chars) + f64::max(running_before, best_before - start)
+            } else {
+                f64::NEG_INFINITY
+            };
+            best[j + 1] = above.max(best[j]).max(running[j + 1]);
+            (best_before, running_before) = (above, running_above);
+        }
+    }
+    best[found.len()] / (all - start)
+}
+
+/// Characters by which a run must be longer than chance.
+const RUN_START: f64 = 4.0;
+
 /// Lexemes read beyond one and a half times the proposal's own.
 const MARGIN_LEXEMES: usize = 12;
 
@@ -174,6 +209,8 @@ mod tests {
             prop_assert_eq!(prefix_share(&a, &b), kept.prefix_share);
             prop_assert!((0.0..=1.0).contains(&kept.share));
             prop_assert!(kept.prefix_share <= kept.share);
+            prop_assert!((0.0..=1.0).contains(&run_share(&a, &b)));
+            prop_assert!(run_share(&a, &a) > 0.99);
             prop_assert!((0.0..=1.0).contains(&kept.edit_distance));
         }
     }

@@ -11,32 +11,38 @@
 //!
 //! let mut user = UserTracker::new(TrackerLimits::default());
 //! let asked = Window { file: None, prefix: "def add(a, b):\n    return ", suffix: "\n" };
-//! user.proposed(Proposal::new(1, 0, "a + b", &asked, 1_000));
+//! user.proposed(Proposal::new(1, 0, "a + b * a", &asked, 1_000));
 //!
-//! let later = Window { file: None, prefix: "def add(a, b):\n    return a + b\n\n", suffix: "\n" };
-//! let changes = user.request(&later, 3_000);
+//! let later = Window { file: None, prefix: "def add(a, b):\n    return a + b * a\n\n", suffix: "\n" };
+//! let changes = user.request(&later, false, 3_000).changes;
 //! assert_eq!(changes[0].outcome.fate, Fate::Accepted);
 //! assert_eq!(Scorer::Retained1.reward(&changes[0].outcome), Some(1.0));
 //! ```
 //!
 //! It does no I/O and reads no clock: every call is told the time, in milliseconds.
 
+mod agreement;
 mod error;
 mod event;
 mod fate;
+mod habits;
 mod kept;
 mod lexeme;
 mod outcome;
+mod person;
 mod proposal;
+mod reading;
 mod recent;
 mod region;
 mod scorer;
+mod slate;
 mod tracker;
 mod typing;
 
 pub use error::RewardError;
 pub use event::{Event, EventKind};
 pub use fate::Fate;
+pub use habits::Habits;
 pub use kept::Kept;
 pub use lexeme::{Lexeme, lexemes};
 pub use outcome::Outcome;
@@ -44,5 +50,5 @@ pub use proposal::Proposal;
 pub use recent::RecentAcceptance;
 pub use region::{Region, Window};
 pub use scorer::Scorer;
-pub use tracker::{Change, Source, TrackerLimits, UserTracker};
+pub use tracker::{Change, Seen, Source, TrackerLimits, UserTracker};
 pub use typing::TypingSpeed;

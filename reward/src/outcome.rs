@@ -41,6 +41,14 @@ impl Outcome {
         }
     }
 
+    /// The outcome of an answer of `chars` characters that the editor did not show.
+    pub fn never_shown(chars: u32) -> Self {
+        Self {
+            fate: Fate::NeverShown,
+            ..Self::censored(chars, true)
+        }
+    }
+
     /// The outcome of a proposal of `shown_chars` characters of which nothing is known, and nothing
     /// will be when `settled`.
     pub fn censored(shown_chars: u32, settled: bool) -> Self {

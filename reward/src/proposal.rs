@@ -1,9 +1,10 @@
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hasher as _};
 
-use crate::kept::prefix_share;
-use crate::lexeme::{count, lexemes};
-use crate::region::ANCHOR_BYTES_MAX;
-use crate::{Event, EventKind, Fate, Kept, Outcome, Region, TypingSpeed, Window};
+use crate::lexeme::count;
+use crate::person::Person;
+use crate::reading::{Origin, Reading};
+use crate::region::{ANCHOR_BYTES_MAX, without_last_line};
+use crate::{Event, EventKind, Fate, Habits, Kept, Outcome, Region, Window};
 
 /// A proposal whose fate is still open: what was proposed, where, and what is known of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,29 +14,33 @@ pub struct Proposal {
     /// Which alternative of the answer it is, from 0.
     pub choice: u32,
     text: String,
+    habits: Habits,
+    /// Whether it was asked for ahead of the user, who has not come there yet.
+    is_ahead: bool,
     file: Option<String>,
     left: String,
     right: String,
+    /// A hash of the whole place that it was asked for at.
+    place: u64,
+    asked_ms: i64,
     answered_ms: i64,
     changed_ms: i64,
-    /// Looks at the region that showed a beginning of the proposal, as when it is typed by hand.
-    agreeing_looks: u32,
-    origin: Origin,
+    reading: Reading,
     outcome: Option<Outcome>,
     stands: Option<String>,
     /// A hash of what stood in its place at the last look.
     looked: u64,
 }
 
-/// Where the text in a proposal's place comes from, as far as looks have told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    /// No look has told yet.
-    Unknown,
-    /// The proposal was taken: it was seen there in full, came faster than typing, or was said to be.
-    Taken,
-    /// The user typed something else.
-    Typed,
+/// A later request, as one proposal after the other looks at it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sight<'a> {
+    pub(crate) file: Option<&'a str>,
+    /// Prefix and suffix joined.
+    pub(crate) document: &'a str,
+    /// Bytes of prefix.
+    pub(crate) cursor: usize,
+    pub(crate) at_ms: i64,
 }
 
 impl Proposal {
@@ -54,17 +59,39 @@ impl Proposal {
             decision,
             choice,
             text: text.to_owned(),
+            habits: Habits::default(),
+            is_ahead: false,
             file: window.file.map(str::to_owned),
             left: prefix[tail..].to_owned(),
             right: suffix[..head].to_owned(),
+            place: hash_of(window),
+            asked_ms: answered_ms,
             answered_ms,
             changed_ms: answered_ms,
-            agreeing_looks: 0,
-            origin: Origin::Unknown,
+            reading: Reading::default(),
             outcome: None,
             stands: None,
             looked: 0,
         }
+    }
+
+    /// The same, for a client of these habits.
+    #[must_use]
+    pub fn of(self, habits: Habits) -> Self {
+        Self { habits, ..self }
+    }
+
+    /// The same, asked for at `asked_ms`.
+    #[must_use]
+    pub fn asked(self, asked_ms: i64) -> Self {
+        Self { asked_ms, ..self }
+    }
+
+    /// The same, asked for ahead of the user: it is speculative until a request shows that the user has
+    /// come there.
+    #[must_use]
+    pub fn ahead(self, is_ahead: bool) -> Self {
+        Self { is_ahead, ..self }
     }
 
     /// When the answer was complete, in milliseconds.
@@ -93,148 +120,180 @@ impl Proposal {
         self.stands.as_deref()
     }
 
-    /// What will be on record of it if nothing more is learned.
-    pub fn settled(&self) -> Outcome {
-        match self.outcome {
-            Some(outcome) => Outcome {
-                settled: true,
-                ..outcome
-            },
-            None => Outcome::censored(count(&self.text), true),
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the user is known to have taken it, or some of it, at some time.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.reading.origin == Origin::Taken
+    }
+
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.is_ahead
+    }
+
+    /// Whether `other` was asked for at the same place and about the same time: one slate of alternatives.
+    pub(crate) fn is_of_slate(&self, other: &Self) -> bool {
+        self.place == other.place
+            && self.file == other.file
+            && (self.asked_ms - other.asked_ms).abs() < SLATE_MS
+    }
+
+    /// What will be on record of it if nothing more is learned. `tells_shown` says whether the editor
+    /// tells what it shows.
+    pub(crate) fn settled(&self, person: &Person) -> Outcome {
+        let shown = count(&self.text);
+        let outcome = match self.outcome {
+            None if self.is_ahead => Outcome::speculative(&self.text),
+            None if self.is_unseen(person) => Outcome::never_shown(shown),
+            Some(outcome) if outcome.fate == Fate::Rejected && self.is_unseen(person) => {
+                Outcome::never_shown(shown)
+            }
+            Some(outcome) => outcome,
+            None => Outcome::censored(shown, true),
+        };
+        Outcome {
+            settled: true,
+            ..outcome
         }
     }
 
-    /// Looks at a later request: `document` is its prefix and suffix joined, with `cursor` bytes of
-    /// prefix. `typing` is how fast the user types. Returns the outcome if this look changed it.
-    pub fn look(
-        &mut self,
-        file: Option<&str>,
-        document: &str,
-        cursor: usize,
-        typing: &mut TypingSpeed,
-        at_ms: i64,
-    ) -> Option<Outcome> {
-        if at_ms < self.answered_ms || self.is_of_another(file) {
+    /// Whether its editor, which tells what it shows, has not shown it.
+    fn is_unseen(&self, person: &Person) -> bool {
+        person.tells_shown && !self.reading.is_shown
+    }
+
+    /// The window without this proposal's text before the cursor, if the window is that at which it was
+    /// asked for with the text put in: what an editor that asks ahead of its user sends.
+    pub(crate) fn taken_out_of<'a>(&self, window: &Window<'a>) -> Option<Window<'a>> {
+        if self.is_of_another(window.file) {
             return None;
         }
-        let region = Region::find(document, cursor, &self.left, &self.right)?;
-        if self.is_ahead_of_the_user(&region, at_ms) {
+        let before = window.prefix.trim_end();
+        let before = before.strip_suffix(self.text.trim())?;
+        let (own, left) = (before.trim_end(), self.left.trim_end());
+        let is_place = own.ends_with(left) || (own.len() >= PLACE_BYTES && left.ends_with(own));
+        // The indentation that was there goes with the place, and that of the proposal with the proposal.
+        let indentation = self.left.len() - left.len();
+        let end = before.floor_char_boundary((own.len() + indentation).min(before.len()));
+        is_place.then_some(Window {
+            prefix: &before[..end],
+            ..*window
+        })
+    }
+
+    /// Whether a request made at `at_ms` came too soon after the answer for a person to have taken it.
+    pub(crate) fn is_too_new(&self, at_ms: i64) -> bool {
+        at_ms - self.answered_ms < AHEAD_MS
+    }
+
+    /// Looks at a later request. Returns the outcome if this look changed it.
+    pub(crate) fn look(&mut self, sight: &Sight<'_>, person: &mut Person) -> Option<Outcome> {
+        if sight.at_ms < self.answered_ms || self.is_of_another(sight.file) {
             return None;
         }
-        let stands = self.within_bound(region.stands);
-        let looked = hash_of(stands);
+        let found = Region::find(sight.document, sight.cursor, &self.left, &self.right);
+        let Some(region) = found else {
+            return self.look_around(sight);
+        };
+        if self.is_ahead {
+            let whole = self.left.trim_end().len();
+            if region.agreed < whole.min(self.text.len() + ANCHOR_BYTES_MAX / 2) {
+                return None;
+            }
+            self.is_ahead = false;
+        }
+        let region = self.within_bound(region);
+        let looked = hash_of(&(region.stands.len(), region.onwards));
         if looked == self.looked {
             return None;
         }
         self.looked = looked;
-        // What the user wrote in its place is of no more interest, unless it becomes the proposal.
-        if self.origin == Origin::Typed && prefix_share(self.text.trim(), stands.trim()) < WHOLE {
+        let seconds = (sight.at_ms - self.answered_ms) as f64 / 1000.0;
+        let wanted = self.text.trim();
+        let read = self
+            .reading
+            .look(wanted, self.habits, &region, person, seconds);
+        let (fate, kept) = read?;
+        self.conclude(fate, kept, region.stands, sight.at_ms)
+    }
+
+    /// Looks for a proposal that was taken and whose place is gone: the line that it was put into may have
+    /// been removed or changed with it.
+    fn look_around(&mut self, sight: &Sight<'_>) -> Option<Outcome> {
+        if self.reading.origin != Origin::Taken {
             return None;
         }
-        let region = Region { stands, ..region };
-        let kept = Kept::measure(self.text.trim(), stands.trim());
-        let seconds = (at_ms - self.answered_ms) as f64 / 1000.0;
-        let fate = self.fate_of(&region, kept, typing, seconds)?;
-        self.conclude(fate, kept, region.stands, at_ms)
+        let left = without_last_line(&self.left)?;
+        let region = Region::find(sight.document, sight.cursor, left, &self.right)?;
+        let is_seen = region.closed || sight.document.len() - region.onwards.len() <= sight.cursor;
+        if !is_seen || region.agreed < left.trim_end().len().min(AROUND_BYTES) {
+            return None;
+        }
+        let region = self.within_bound(region);
+        let kept = self.reading.is_gone_from(self.text.trim(), region.stands)?;
+        self.conclude(Fate::Undone, kept, region.stands, sight.at_ms)
     }
 
     /// Takes over what was known of it before, at `at_ms`, when it is followed again after a restart.
-    pub fn resume(&mut self, outcome: Outcome, at_ms: i64) {
-        self.origin = match outcome.fate {
-            Fate::Rejected => Origin::Typed,
-            fate if fate.is_observed() && fate != Fate::Partial => Origin::Taken,
-            _ => Origin::Unknown,
-        };
+    pub(crate) fn resume(&mut self, outcome: Outcome, at_ms: i64) {
+        self.is_ahead = outcome.fate == Fate::Speculative;
+        if self.is_ahead {
+            return;
+        }
+        self.reading.resume(&self.text, &outcome);
         self.outcome = Some(outcome);
         self.changed_ms = at_ms;
     }
 
     /// Takes an event's word. Returns the outcome if it changed.
-    pub fn told(&mut self, event: &Event<'_>, at_ms: i64) -> Option<Outcome> {
-        let said = event.text.unwrap_or(&self.text);
-        let mut kept = Kept::measure(&self.text, said);
-        if let (None, Some(chars)) = (event.text, event.accepted_chars) {
-            let share = f64::from(chars) / f64::from(count(&self.text).max(1));
-            kept.share = share.min(1.0);
-        }
-        let fate = match event.kind {
-            EventKind::Shown => return None,
-            EventKind::Rejected if self.outcome.is_some_and(|o| o.fate.is_taken()) => return None,
-            EventKind::Rejected => Fate::Rejected,
-            EventKind::Accepted | EventKind::Partial if kept.share < WHOLE => Fate::Partial,
-            EventKind::Accepted | EventKind::Partial => Fate::Accepted,
-            EventKind::Edited => after_taking(&kept),
-        };
-        if fate != Fate::Rejected && fate != Fate::Partial {
-            self.origin = Origin::Taken;
-        }
-        let stands = said.to_owned();
+    pub(crate) fn told(
+        &mut self,
+        event: &Event<'_>,
+        person: &mut Person,
+        at_ms: i64,
+    ) -> Option<Outcome> {
+        person.tells_shown |= event.kind == EventKind::Shown;
+        person.tells_taken |= matches!(event.kind, EventKind::Accepted | EventKind::Partial);
+        // What is told of was shown, and its user is there.
+        self.reading.is_shown = true;
+        self.is_ahead = false;
+        let is_taken = self.outcome.is_some_and(|o| o.fate.is_taken());
+        let (fate, kept) = self.reading.told(&self.text, event, is_taken)?;
+        let stands = event.text.unwrap_or(&self.text).to_owned();
         self.conclude(fate, kept, &stands, at_ms)
     }
 
+    /// Closes what was read of it as one of a slate whose other text was taken, or which the user need not
+    /// have seen. Returns the outcome if it changed.
+    pub(crate) fn pass_over(&mut self, was_shown: bool, at_ms: i64) -> Option<Outcome> {
+        self.reading.origin = Origin::Typed;
+        let stands = self.stands.clone().unwrap_or_default();
+        if was_shown {
+            let kept = Kept::measure(self.text.trim(), stands.trim());
+            return self.conclude(Fate::Rejected, kept, &stands, at_ms);
+        }
+        let censored = Outcome::censored(count(&self.text), false);
+        let is_news = self.outcome.is_some_and(|outcome| outcome != censored);
+        self.outcome = is_news.then_some(censored);
+        self.outcome
+    }
+
     /// What stands in the proposal's place, without what the user wrote long after it.
-    fn within_bound<'a>(&self, stands: &'a str) -> &'a str {
-        &stands[..stands.floor_char_boundary(self.text.len() * 2 + STANDS_BYTES)]
+    fn within_bound<'a>(&self, region: Region<'a>) -> Region<'a> {
+        let bound = self.text.len() * 2 + STANDS_BYTES;
+        let cut = |text: &'a str| &text[..text.floor_char_boundary(bound)];
+        Region {
+            stands: cut(region.stands),
+            before_cursor: cut(region.before_cursor),
+            onwards: cut(region.onwards),
+            ..region
+        }
     }
 
     fn is_of_another(&self, file: Option<&str>) -> bool {
         matches!((self.file(), file), (Some(own), Some(other)) if own != other)
-    }
-
-    /// Editors that ask ahead send the text as if the proposal had been taken, at once after the
-    /// answer: too soon for a person.
-    fn is_ahead_of_the_user(&self, region: &Region<'_>, at_ms: i64) -> bool {
-        at_ms - self.answered_ms < AHEAD_MS && region.before_cursor.trim() == self.text.trim()
-    }
-
-    /// The fate that a look shows; `None` when it shows nothing new.
-    fn fate_of(
-        &mut self,
-        region: &Region<'_>,
-        kept: Kept,
-        typing: &mut TypingSpeed,
-        seconds: f64,
-    ) -> Option<Fate> {
-        let (wanted, stands) = (self.text.trim(), region.stands.trim());
-        if stands.is_empty() {
-            return (self.origin == Origin::Taken).then_some(Fate::Undone);
-        }
-        if kept.prefix_share >= WHOLE {
-            let typed = self.agreeing_looks > 0 || self.origin == Origin::Typed;
-            self.origin = Origin::Taken;
-            return Some(if typed {
-                Fate::TypedThrough
-            } else {
-                Fate::Accepted
-            });
-        }
-        match self.origin {
-            Origin::Taken => return Some(after_taking(&kept)),
-            Origin::Typed => return None,
-            Origin::Unknown => {}
-        }
-        if let Some(rest) = wanted.strip_prefix(stands) {
-            if rest.trim_start_matches(' ').starts_with('\n') && self.agreeing_looks == 0 {
-                return Some(Fate::Partial);
-            }
-            self.agreeing_looks += 1;
-            return None;
-        }
-        let new = lexemes(region.before_cursor).iter().map(|l| l.chars).sum();
-        if self.agreeing_looks == 0 && typing.is_put_in(new, kept.chars, seconds) {
-            self.origin = Origin::Taken;
-            return Some(if is_beginning(&kept) {
-                Fate::Partial
-            } else {
-                Fate::Refined
-            });
-        }
-        self.origin = Origin::Typed;
-        if self.agreeing_looks == 0 && keeps_first_line(wanted, stands) {
-            return Some(Fate::Partial);
-        }
-        typing.typed(new, seconds);
-        Some(Fate::Rejected)
     }
 
     fn conclude(&mut self, fate: Fate, kept: Kept, stands: &str, at_ms: i64) -> Option<Outcome> {
@@ -243,7 +302,7 @@ impl Proposal {
         } else {
             Kept { share: 0.0, ..kept }
         };
-        let shown = count(&self.text);
+        let shown = count(self.reading.shown_of(&self.text));
         let accepted = (kept.share * f64::from(shown)).round();
         let outcome = Outcome {
             fate,
@@ -261,57 +320,31 @@ impl Proposal {
         if self.outcome == Some(outcome) {
             return None;
         }
-        self.stands = Some(self.within_bound(stands).to_owned());
+        let bound = stands.floor_char_boundary(self.text.len() * 2 + STANDS_BYTES);
+        self.stands = Some(stands[..bound].to_owned());
         self.changed_ms = at_ms;
         self.outcome = Some(outcome);
         Some(outcome)
     }
 }
 
-/// From this kept share on, a text counts as there in full: a lone bracket may be missing.
-const WHOLE: f64 = 0.97;
-
-/// From this kept share on, a proposal counts as taken whole and changed.
-const HALF: f64 = 0.5;
-
-/// What is kept beyond the proposal's beginning is chance, up to this share.
-const CHANCE: f64 = 0.15;
-
-/// Below this kept share, a text that was there in full counts as removed.
-const GONE: f64 = 0.1;
-
 /// A request this soon after the answer, in milliseconds, is the editor's and not the user's.
 const AHEAD_MS: i64 = 150;
+
+/// Requests for one place this close together, in milliseconds, are one slate.
+const SLATE_MS: i64 = 1_000;
+
+/// Fewer bytes before the cursor than these occur in many places.
+const PLACE_BYTES: usize = 25;
+
+/// A place that lost its last line is known by as many bytes before that.
+const AROUND_BYTES: usize = 50;
 
 /// Bytes of standing text kept beyond twice the proposal's length.
 const STANDS_BYTES: usize = 200;
 
-fn hash_of(text: &str) -> u64 {
+fn hash_of(value: &impl std::hash::Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
+    value.hash(&mut hasher);
     hasher.finish()
-}
-
-fn after_taking(kept: &Kept) -> Fate {
-    if kept.share >= WHOLE {
-        Fate::Accepted
-    } else if kept.share < GONE {
-        Fate::Undone
-    } else {
-        Fate::Refined
-    }
-}
-
-/// Whether what is kept is the proposal's beginning, less than half of it, and little else.
-fn is_beginning(kept: &Kept) -> bool {
-    kept.prefix_share > 0.0 && kept.share < HALF && kept.share - kept.prefix_share < CHANCE
-}
-
-fn keeps_first_line(wanted: &str, stands: &str) -> bool {
-    let Some((line, _)) = wanted.split_once('\n') else {
-        return false;
-    };
-    let line = line.trim();
-    line.chars().any(char::is_alphanumeric)
-        && stands.lines().next().is_some_and(|l| l.trim() == line)
 }

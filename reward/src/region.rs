@@ -1,7 +1,7 @@
 use memchr::memmem;
 
 /// The text around the cursor that one request shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window<'a> {
     /// The file's name, where the client sends it.
     pub file: Option<&'a str>,
@@ -12,12 +12,18 @@ pub struct Window<'a> {
 }
 
 /// What stands at a later time in the place where a proposal would have gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Region<'a> {
     /// The text between the two anchors.
     pub stands: &'a str,
     /// The part of `stands` before the cursor; all of it when the cursor is beyond.
     pub before_cursor: &'a str,
+    /// The text from the left anchor to the end of the document.
+    pub onwards: &'a str,
+    /// Whether what followed the place was found again. Where it was not, `stands` ends at the cursor.
+    pub closed: bool,
+    /// Bytes of `left` that agree.
+    pub agreed: usize,
 }
 
 impl<'a> Region<'a> {
@@ -28,15 +34,20 @@ impl<'a> Region<'a> {
     /// of all places where its last 25 bytes occur, the one that agrees with most of it, up to 400
     /// bytes. A shorter `left` must open the document. The region ends where `right` goes on, found in
     /// the same way, its first line left out when it has no word in it, since editors close brackets
-    /// by themselves and replace them. Where `right` is gone, the region ends at the cursor. `None`
-    /// when the place is not in the document.
+    /// by themselves and replace them; it ends with the document where `right` was blank, for all that
+    /// follows is new then. Where `right` is gone, the region ends at the cursor. `None` when the place is
+    /// not in the document.
     pub fn find(document: &'a str, cursor: usize, left: &str, right: &str) -> Option<Self> {
-        let start = end_of_left(document, cursor, left)?;
-        let end = start_of_right(document, cursor, start, right);
+        let (agreed, start) = end_of_left(document, cursor, left)?;
+        let right = start_of_right(document, cursor, start, right);
+        let end = right.unwrap_or_else(|| cursor.max(start));
         let seen = cursor.clamp(start, end);
         Some(Self {
             stands: &document[start..end],
             before_cursor: &document[start..seen],
+            onwards: &document[start..],
+            closed: right.is_some(),
+            agreed,
         })
     }
 }
@@ -50,10 +61,13 @@ pub(crate) const ANCHOR_BYTES_MAX: usize = 400;
 /// An anchor that agrees over fewer bytes may well stand somewhere else by chance.
 const ANCHOR_BYTES_SURE: usize = 50;
 
-fn end_of_left(document: &str, cursor: usize, left: &str) -> Option<usize> {
+/// How many bytes of `left` agree at the best place, and where it ends there.
+fn end_of_left(document: &str, cursor: usize, left: &str) -> Option<(usize, usize)> {
     let left = left.trim_end();
     if left.len() < ANCHOR_BYTES {
-        return document.starts_with(left).then_some(left.len());
+        return document
+            .starts_with(left)
+            .then_some((left.len(), left.len()));
     }
     let needle = &left[left.ceil_char_boundary(left.len() - ANCHOR_BYTES)..];
     // An anchor may also stand across the cursor, which has moved back into it.
@@ -68,16 +82,15 @@ fn end_of_left(document: &str, cursor: usize, left: &str) -> Option<usize> {
     best(behind.chain(ahead), left.len(), |end| {
         agreeing(bytes[..end].iter().rev(), left.clone())
     })
-    .map(|(_, end)| end)
 }
 
-fn start_of_right(document: &str, cursor: usize, start: usize, right: &str) -> usize {
+/// Where `right` goes on at or after `start`; `None` when it is gone.
+fn start_of_right(document: &str, cursor: usize, start: usize, right: &str) -> Option<usize> {
     let right = without_closing_line(right).trim();
     let at_cursor = cursor.max(start);
     if right.is_empty() {
         // The old suffix was blank: everything from the anchor on is new.
-        let blank = document[at_cursor..].trim().is_empty();
-        return if blank { document.len() } else { at_cursor };
+        return Some(document.len());
     }
     let needle = &right[..right.floor_char_boundary(ANCHOR_BYTES)];
     let starts = memmem::find_iter(&document.as_bytes()[start..], needle).map(|at| start + at);
@@ -92,7 +105,7 @@ fn start_of_right(document: &str, cursor: usize, start: usize, right: &str) -> u
     });
     found
         .filter(|(agreeing, _)| *agreeing > 0)
-        .map_or(at_cursor, |(_, at)| at)
+        .map(|(_, at)| at)
 }
 
 /// The first of the places that agree farthest, with how far; one that agrees as far as it can ends
@@ -133,6 +146,12 @@ fn without_closing_line(right: &str) -> &str {
         None if !has_word(right) => "",
         _ => right,
     }
+}
+
+/// The text up to its last line that is not blank; `None` when it has no other.
+pub(crate) fn without_last_line(left: &str) -> Option<&str> {
+    let (before, _) = left.trim_end().rsplit_once('\n')?;
+    (before.trim_end().len() >= ANCHOR_BYTES).then_some(before)
 }
 
 fn has_word(text: &str) -> bool {

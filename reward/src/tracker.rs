@@ -1,6 +1,9 @@
 use std::collections::VecDeque;
 
-use crate::{Event, Outcome, Proposal, RecentAcceptance, RewardError, TypingSpeed, Window};
+use crate::person::Person;
+use crate::proposal::Sight;
+use crate::slate;
+use crate::{Event, Outcome, Proposal, RecentAcceptance, RewardError, Window};
 
 /// Bounds and periods of a [`UserTracker`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +66,16 @@ pub struct Change {
     pub stands: Option<String>,
 }
 
+/// What a request told.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Seen {
+    /// News of open proposals.
+    pub changes: Vec<Change>,
+    /// Whether it was made ahead of the user: its text holds a proposal that the user has not taken, and
+    /// its answer is speculative.
+    pub is_ahead: bool,
+}
+
 /// Follows the open proposals of one user until their outcomes settle.
 ///
 /// Memory is bounded by [`TrackerLimits::open`] proposals. All times are milliseconds of one clock,
@@ -72,7 +85,7 @@ pub struct UserTracker {
     limits: TrackerLimits,
     open: VecDeque<Proposal>,
     recent: RecentAcceptance,
-    typing: TypingSpeed,
+    person: Person,
 }
 
 impl UserTracker {
@@ -82,7 +95,7 @@ impl UserTracker {
             limits,
             open: VecDeque::new(),
             recent: RecentAcceptance::default(),
-            typing: TypingSpeed::default(),
+            person: Person::default(),
         }
     }
 
@@ -107,18 +120,47 @@ impl UserTracker {
     }
 
     /// Reads a later request of this user, made at `at_ms`, for what it shows of the open proposals.
-    pub fn request(&mut self, window: &Window<'_>, at_ms: i64) -> Vec<Change> {
+    ///
+    /// An editor that asks ahead sends the text as if a proposal had been taken. Such a request is known by
+    /// the client's word (`is_said_ahead`); by its coming at once after the answer whose text it holds; or by
+    /// holding an answer that was itself asked for ahead and that the user has not come to yet. That text
+    /// is taken out of it again: what remains is what the user has in front of him.
+    pub fn request(&mut self, window: &Window<'_>, is_said_ahead: bool, at_ms: i64) -> Seen {
+        let inner = self.open.iter().rev().find_map(|p| {
+            let is_ahead = is_said_ahead || p.is_ahead() || p.is_too_new(at_ms);
+            is_ahead.then(|| p.taken_out_of(window)).flatten()
+        });
+        let is_ahead = is_said_ahead || inner.is_some();
+        let changes = match (inner, is_said_ahead) {
+            (Some(inner), _) => self.look(&inner, at_ms),
+            (None, false) => self.look(window, at_ms),
+            (None, true) => Vec::new(),
+        };
+        Seen { changes, is_ahead }
+    }
+
+    fn look(&mut self, window: &Window<'_>, at_ms: i64) -> Vec<Change> {
         if self.open.is_empty() {
             return Vec::new();
         }
         let document = [window.prefix, window.suffix].concat();
-        let cursor = window.prefix.len();
-        let typing = &mut self.typing;
-        let look = |proposal: &mut Proposal| {
-            let outcome = proposal.look(window.file, &document, cursor, typing, at_ms)?;
-            Some(change(proposal, outcome, Source::Request))
+        let sight = Sight {
+            file: window.file,
+            document: &document,
+            cursor: window.prefix.len(),
+            at_ms,
         };
-        self.open.iter_mut().filter_map(look).collect()
+        let person = &mut self.person;
+        let looks = self.open.iter_mut().enumerate();
+        let mut news: Vec<(usize, Outcome)> = looks
+            .filter_map(|(index, proposal)| Some((index, proposal.look(&sight, person)?)))
+            .collect();
+        if !news.is_empty() {
+            slate::sort_out(&mut self.open, &mut news, at_ms);
+        }
+        let told = news.into_iter();
+        told.map(|(index, outcome)| change(&self.open[index], outcome, Source::Request))
+            .collect()
     }
 
     /// Takes an editor's word on a proposal.
@@ -135,7 +177,7 @@ impl UserTracker {
                 decision: event.decision,
                 choice: event.choice,
             })?;
-        let outcome = proposal.told(event, at_ms);
+        let outcome = proposal.told(event, &mut self.person, at_ms);
         Ok(outcome.map(|outcome| change(proposal, outcome, Source::Event)))
     }
 
@@ -180,7 +222,7 @@ impl UserTracker {
     }
 
     fn settle(&mut self, proposal: &Proposal, source: Source) -> Change {
-        let outcome = proposal.settled();
+        let outcome = proposal.settled(&self.person);
         self.recent.settle(proposal.file(), &outcome);
         change(proposal, outcome, source)
     }

@@ -30,7 +30,8 @@ fn scene(proposed: &str, texts: &[&str]) -> (UserTracker, Option<Outcome>) {
             suffix: RIGHT,
         };
         last = user
-            .request(&window, at_ms)
+            .request(&window, false, at_ms)
+            .changes
             .pop()
             .map(|c| c.outcome)
             .or(last);
@@ -51,7 +52,9 @@ fn fate_after(seconds: i64, text: &str) -> Option<Fate> {
         prefix: &prefix,
         suffix: RIGHT,
     };
-    let changes = user.request(&window, 1_000 + seconds * 1_000);
+    let changes = user
+        .request(&window, false, 1_000 + seconds * 1_000)
+        .changes;
     changes.first().map(|change| change.outcome.fate)
 }
 
@@ -122,8 +125,11 @@ fn an_editor_that_asks_ahead_proves_nothing() {
         prefix: &ahead,
         suffix: RIGHT,
     };
-    assert_eq!(user.request(&window, 1_060), Vec::new());
-    assert_eq!(user.request(&window, 2_000)[0].outcome.fate, Fate::Accepted);
+    assert_eq!(user.request(&window, false, 1_060).changes, Vec::new());
+    assert_eq!(
+        user.request(&window, false, 2_000).changes[0].outcome.fate,
+        Fate::Accepted
+    );
 }
 
 #[test]
@@ -143,7 +149,11 @@ fn another_file_and_another_place_prove_nothing() {
         },
     ];
     for window in windows {
-        assert_eq!(user.request(&window, 5_000), Vec::new(), "{window:?}");
+        assert_eq!(
+            user.request(&window, false, 5_000).changes,
+            Vec::new(),
+            "{window:?}"
+        );
     }
 }
 
@@ -204,6 +214,7 @@ fn told(kind: EventKind, accepted_chars: Option<u32>, text: Option<&str>) -> Opt
         kind,
         accepted_chars,
         text,
+        shown_chars: None,
     };
     user.event(&event, 2_000)
         .unwrap()
@@ -239,6 +250,7 @@ fn text_overrules_a_word_and_unknown_ids_are_refused() {
         kind: EventKind::Rejected,
         accepted_chars: None,
         text: None,
+        shown_chars: None,
     };
     assert_eq!(user.event(&dismissed, 9_000), Ok(None));
     assert!(
@@ -264,7 +276,10 @@ fn text_overrules_a_word_and_unknown_ids_are_refused() {
         prefix: &gone,
         suffix: RIGHT,
     };
-    assert_eq!(user.request(&window, 4_000)[0].outcome.fate, Fate::Undone);
+    assert_eq!(
+        user.request(&window, false, 4_000).changes[0].outcome.fate,
+        Fate::Undone
+    );
 }
 
 proptest! {

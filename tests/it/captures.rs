@@ -1,9 +1,9 @@
 //! Every request that a real client was recorded to send, sent again: each is answered in the shape
 //! that the client understands.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Client};
@@ -11,7 +11,7 @@ use crate::server::Home;
 use crate::upstream::Upstream;
 
 /// The recorded exchanges of one file.
-fn exchanges(path: &PathBuf) -> Vec<Value> {
+pub(crate) fn exchanges(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap();
     let recorded: Vec<Value> = serde_json::from_str(&text).unwrap();
     let exchanges = recorded.into_iter();
@@ -20,7 +20,8 @@ fn exchanges(path: &PathBuf) -> Vec<Value> {
         .collect()
 }
 
-fn captures() -> Vec<PathBuf> {
+/// The files of the recordings.
+pub(crate) fn captures() -> Vec<PathBuf> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/captures");
     let files = std::fs::read_dir(folder).unwrap();
     let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
@@ -38,7 +39,7 @@ async fn every_recorded_request_is_answered_in_its_clients_shape() {
     for file in captures() {
         for exchange in exchanges(&file) {
             let what = format!("{} {}", file.display(), exchange["n"]);
-            let answer = send_again(&server.client(), &exchange).await;
+            let answer = Answer::of(resend(&server.client(), &exchange)).await;
             assert_eq!(answer.status, 200, "{what}: {answer:?}");
             check(&exchange, &answer, &what);
             sent += 1;
@@ -48,8 +49,8 @@ async fn every_recorded_request_is_answered_in_its_clients_shape() {
     server.stop().await;
 }
 
-/// Sends it with the headers that tell clients and users apart.
-async fn send_again(client: &Client, exchange: &Value) -> Answer {
+/// The same request again, with the headers that tell clients and users apart.
+pub(crate) fn resend(client: &Client, exchange: &Value) -> RequestBuilder {
     let method: Method = exchange["method"].as_str().unwrap().parse().unwrap();
     let mut request = client.request(method, exchange["path"].as_str().unwrap());
     let theirs = [
@@ -67,7 +68,7 @@ async fn send_again(client: &Client, exchange: &Value) -> Answer {
     if !exchange["body"].is_null() {
         request = request.body(exchange["body"].to_string());
     }
-    Answer::of(request).await
+    request
 }
 
 fn check(exchange: &Value, answer: &Answer, what: &str) {

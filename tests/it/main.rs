@@ -28,6 +28,7 @@ mod learning;
 mod leaving;
 mod passthrough;
 mod python_clients;
+mod recorded_fates;
 mod restart;
 mod serving;
 mod tidy;

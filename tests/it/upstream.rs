@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -42,6 +43,8 @@ pub(crate) enum Step {
     Send(String),
     /// Waits for a permit, and uses it up.
     Wait(Arc<Semaphore>),
+    /// Waits for so long.
+    Pause(Duration),
     /// Breaks the connection off.
     BreakOff,
     /// Waits for ever.
@@ -225,6 +228,10 @@ async fn answer(
                                 // What was sent goes out, however soon the permit is there.
                                 tokio::task::yield_now().await;
                                 gate.acquire().await.unwrap().forget();
+                                continue;
+                            }
+                            Step::Pause(time) => {
+                                tokio::time::sleep(time).await;
                                 continue;
                             }
                             Step::BreakOff => {

@@ -1,0 +1,32 @@
+//! What each kind of client is known to do with an answer before it shows it.
+
+use echo_reward::Habits;
+
+/// The habits of a kind of client, as [`crate::caller::Identity`] names it.
+///
+/// Tabby's agent drops texts of fewer than four characters; Continue, and llm-ls inside a line, show the
+/// first line of several. Any other client shows what it gets.
+pub fn of(client: &str) -> Habits {
+    match client {
+        "tabby" => Habits {
+            least_chars: 4,
+            ..Habits::default()
+        },
+        "continue" | "llm-ls" => Habits {
+            first_line: true,
+            ..Habits::default()
+        },
+        _ => Habits::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_client_drops_what_it_drops() {
+        assert!(!of("tabby").shows(" x1\n") && of("tabby").shows("x = 1"));
+        assert!(of("curl").shows("x") && !of("curl").shows(" \n"));
+    }
+}

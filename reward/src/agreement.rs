@@ -1,0 +1,111 @@
+/// How far a proposal and the text that stands in its place say the same from their beginnings on, white
+/// space left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Agreement {
+    /// Characters that agree, white space not counted.
+    pub(crate) chars: u32,
+    /// Bytes of the proposal up to the end of the last of them.
+    pub(crate) end: usize,
+    /// Bytes of the standing text up to there.
+    pub(crate) stands_end: usize,
+    /// Whether the standing text has nothing more.
+    pub(crate) is_all_that_stands: bool,
+    /// Whether the agreement ends at the end of a line of the proposal, and of one that stands.
+    pub(crate) is_of_lines: bool,
+    /// Whether it ends at the end of a word of the proposal.
+    pub(crate) is_of_words: bool,
+}
+
+impl Agreement {
+    /// Lays both texts side by side.
+    pub(crate) fn of(proposal: &str, stands: &str) -> Self {
+        let mut wanted = solid(proposal);
+        let mut found = solid(stands);
+        let (mut chars, mut end, mut stands_end) = (0, 0, 0);
+        let is_all_that_stands = loop {
+            let Some((at, c)) = found.next() else {
+                break true;
+            };
+            match wanted.next() {
+                Some((wanted_at, w)) if w == c => {
+                    chars += 1;
+                    end = wanted_at + w.len_utf8();
+                    stands_end = at + c.len_utf8();
+                }
+                _ => break false,
+            }
+        };
+        let (rest, follows) = (&proposal[end..], &stands[stands_end..]);
+        let next = |text: &str| text.chars().next();
+        Self {
+            chars,
+            end,
+            stands_end,
+            is_all_that_stands,
+            is_of_lines: ends_line(rest) && (ends_line(follows) || is_all_that_stands),
+            is_of_words: !(next(rest).is_some_and(is_word) && is_word_before(&proposal[..end]))
+                && !(next(follows).is_some_and(is_word) && is_word_before(&stands[..stands_end])),
+        }
+    }
+}
+
+/// Characters with their places, white space left out.
+fn solid(text: &str) -> impl Iterator<Item = (usize, char)> {
+    text.char_indices().filter(|(_, c)| !c.is_whitespace())
+}
+
+fn ends_line(rest: &str) -> bool {
+    rest.trim_start_matches([' ', '\t', '\r']).starts_with('\n')
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+fn is_word_before(text: &str) -> bool {
+    text.chars().next_back().is_some_and(is_word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ends_where_the_texts_part() {
+        // Proposal, standing text, characters, all that stands, of lines, of words.
+        let cases = [
+            ("a = b\nc", "a=b", 3, true, true, true),
+            ("a = b\nc", "a = b\nd", 3, false, true, true),
+            ("a = b\nc", "a = bc", 4, true, false, true),
+            ("a = b\nc", "a = b d", 3, false, false, true),
+            ("return total", "return to", 8, true, false, false),
+            ("return total", "return", 6, true, false, true),
+            ("a", "b", 0, false, false, true),
+            ("naïve🦀", "naïve🦀", 6, true, false, true),
+        ];
+        for (proposal, stands, chars, all, lines, words) in cases {
+            let agreement = Agreement::of(proposal, stands);
+            assert_eq!(
+                (
+                    agreement.chars,
+                    agreement.is_all_that_stands,
+                    agreement.is_of_lines,
+                    agreement.is_of_words
+                ),
+                (chars, all, lines, words),
+                "{proposal:?} {stands:?}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_beginning_agrees(text in any::<String>(), at in any::<prop::sample::Index>()) {
+            let end = text.floor_char_boundary(at.index(text.len() + 1));
+            let agreement = Agreement::of(&text, &text[..end]);
+            prop_assert!(agreement.is_all_that_stands);
+            prop_assert_eq!(text[..agreement.end].trim_end(), text[..end].trim_end());
+        }
+    }
+}

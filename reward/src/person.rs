@@ -1,0 +1,12 @@
+use crate::TypingSpeed;
+
+/// What is known of a user from all that was seen so far.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Person {
+    /// How fast the user types.
+    pub(crate) typing: TypingSpeed,
+    /// Whether the editor tells what it shows.
+    pub(crate) tells_shown: bool,
+    /// Whether the editor tells what is taken.
+    pub(crate) tells_taken: bool,
+}

@@ -1,0 +1,396 @@
+use crate::agreement::Agreement;
+use crate::kept::{prefix_share, run_share};
+use crate::lexeme::{lexemes, solid_chars};
+use crate::person::Person;
+use crate::{Event, EventKind, Fate, Habits, Kept, Outcome, Region};
+
+/// What looks at a proposal's place, and events, have told so far.
+///
+/// Each look sees the text that stands there at one moment, and has to tell who wrote it: the proposal was
+/// put in, typed by hand, put in and changed, or the user wrote something else.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Reading {
+    /// Where the text comes from.
+    pub(crate) origin: Origin,
+    /// Whether the editor told of the proposal, so that it was shown.
+    pub(crate) is_shown: bool,
+    is_dismissed: bool,
+    /// What was taken was typed by hand.
+    is_by_hand: bool,
+    /// Bytes of the proposal that were shown, when not all.
+    shown: Option<usize>,
+    /// Bytes of the proposal that were taken, when not all that was shown.
+    part: Option<usize>,
+    /// Whether `part` is a guess that the next look corrects.
+    is_guess: bool,
+    /// Characters that had been typed in agreement at the last look, and its seconds since the answer.
+    typed: Option<(u32, f64)>,
+}
+
+/// Where the text in a proposal's place comes from, as far as looks have told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Origin {
+    /// No look has told yet.
+    #[default]
+    Unknown,
+    /// The user has typed a beginning of the proposal by hand.
+    Agreeing,
+    /// The proposal was taken, or a part of it.
+    Taken,
+    /// The user typed something else.
+    Typed,
+}
+
+impl Reading {
+    /// What a look at the place tells of the proposal `wanted`, `seconds` after its answer; `None` when
+    /// nothing new.
+    pub(crate) fn look(
+        &mut self,
+        wanted: &str,
+        habits: Habits,
+        region: &Region<'_>,
+        person: &mut Person,
+        seconds: f64,
+    ) -> Option<(Fate, Kept)> {
+        if self.origin == Origin::Taken {
+            return self.look_again(wanted, region);
+        }
+        let stands = region.stands.trim();
+        if stands.is_empty() {
+            return None;
+        }
+        let all = Agreement::of(wanted, stands);
+        if self.origin == Origin::Typed && !is_whole(wanted, stands, &all) {
+            // What the user wrote there is of no more interest, unless it becomes the proposal.
+            return None;
+        }
+        self.shown = first_line_end(wanted).filter(|end| habits.first_line && all.end <= *end);
+        let wanted = &wanted[..self.shown.unwrap_or(wanted.len())];
+        let agreement = Agreement::of(wanted, stands);
+        let scene = Scene {
+            wanted,
+            stands,
+            agreement,
+            new: solid_chars(region.before_cursor),
+            seconds,
+            is_disowned: self.is_dismissed || self.is_unclaimed(person),
+        };
+        if is_whole(wanted, stands, &agreement) {
+            Some(self.whole(&scene, person))
+        } else if agreement.is_all_that_stands {
+            self.beginning(&scene, person)
+        } else {
+            Some(self.parted(&scene, person))
+        }
+    }
+
+    /// Whether the editor, which tells what is taken, has not told it of this one that it showed.
+    fn is_unclaimed(&self, person: &Person) -> bool {
+        person.tells_taken && person.tells_shown && self.is_shown
+    }
+
+    /// The whole proposal stands there.
+    fn whole(&mut self, scene: &Scene<'_>, person: &Person) -> (Fate, Kept) {
+        let all = solid_chars(scene.wanted);
+        let by_hand = match (self.origin, self.typed) {
+            (Origin::Typed, _) => true,
+            (Origin::Agreeing, Some((typed, at))) => {
+                let (new, alike) = (scene.new.saturating_sub(typed), all.saturating_sub(typed));
+                !person.typing.is_put_in(new, alike, scene.seconds - at)
+            }
+            _ => false,
+        };
+        self.take(None, by_hand || scene.is_disowned || all < FEW);
+        (self.taken_fate(), Kept::measure(scene.wanted, scene.stands))
+    }
+
+    /// A beginning of the proposal stands there, and nothing else.
+    fn beginning(&mut self, scene: &Scene<'_>, person: &Person) -> Option<(Fate, Kept)> {
+        let Agreement { chars, end, .. } = scene.agreement;
+        if self.origin == Origin::Unknown && !scene.is_disowned && chars >= FEW {
+            let by_line = scene.agreement.is_of_lines;
+            let by_word =
+                scene.agreement.is_of_words && person.typing.is_put_in(chars, chars, scene.seconds);
+            if by_line || by_word {
+                self.take(Some(end), false);
+                return Some((
+                    Fate::Partial,
+                    share_of_part(scene.wanted, end, scene.stands),
+                ));
+            }
+        }
+        self.origin = Origin::Agreeing;
+        self.typed = Some((chars, scene.seconds));
+        None
+    }
+
+    /// The text that stands there goes another way than the proposal.
+    fn parted(&mut self, scene: &Scene<'_>, person: &mut Person) -> (Fate, Kept) {
+        let Scene {
+            wanted,
+            stands,
+            agreement,
+            ..
+        } = *scene;
+        let is_typed = self.origin == Origin::Agreeing || scene.is_disowned;
+        let rest = run_share(&wanted[agreement.end..], &stands[agreement.stands_end..]);
+        if agreement.is_of_lines && agreement.chars > 0 && (is_typed || rest < ALIKE) {
+            self.take(Some(agreement.end), is_typed || agreement.chars < FEW);
+            return (
+                self.taken_fate(),
+                share_of_part(wanted, agreement.end, stands),
+            );
+        }
+        let kept = Kept::measure(wanted, stands);
+        let (typed, at) = self.typed.unwrap_or((0, 0.0));
+        let (new, alike) = (
+            scene.new.saturating_sub(typed),
+            kept.chars.saturating_sub(typed),
+        );
+        let is_put_in = person.typing.is_put_in(new, alike, scene.seconds - at);
+        let is_alike = solid_chars(wanted) >= LITTLE && run_share(wanted, stands) >= ALIKE;
+        if !scene.is_disowned && (is_put_in || (is_alike && self.origin == Origin::Unknown)) {
+            if is_put_in && !is_alike && is_beginning(&kept) {
+                self.take(Some(agreement.end), false);
+                return (Fate::Partial, share_of_part(wanted, agreement.end, stands));
+            }
+            self.take(None, false);
+            return (Fate::Refined, kept);
+        }
+        self.origin = Origin::Typed;
+        person.typing.typed(scene.new, scene.seconds);
+        (Fate::Rejected, kept)
+    }
+
+    /// What has become of a proposal that was taken.
+    fn look_again(&mut self, wanted: &str, region: &Region<'_>) -> Option<(Fate, Kept)> {
+        let wanted = &wanted[..self.shown.unwrap_or(wanted.len())];
+        let stands = if region.closed {
+            region.stands
+        } else {
+            region.onwards
+        };
+        let stands = stands.trim();
+        if stands.is_empty() {
+            return Some((Fate::Undone, Kept::measure(wanted, stands)));
+        }
+        let agreement = Agreement::of(wanted, stands);
+        if is_whole(wanted, stands, &agreement) {
+            self.take(None, self.is_by_hand);
+            return Some((self.taken_fate(), Kept::measure(wanted, stands)));
+        }
+        if !region.closed && agreement.is_all_that_stands {
+            // The window ends within it.
+            return None;
+        }
+        let Some(part) = self.part else {
+            let kept = Kept::measure(wanted, stands);
+            let fate = match (is_gone(wanted, stands, &kept), self.is_by_hand) {
+                (true, _) => Fate::Undone,
+                (false, true) => Fate::TypedThrough,
+                (false, false) => Fate::Refined,
+            };
+            return Some((fate, kept));
+        };
+        let goes_on = agreement.is_of_lines && agreement.end > part;
+        if (self.is_guess || goes_on) && agreement.end > 0 {
+            self.part = Some(agreement.end);
+        }
+        self.is_guess = false;
+        let part = self.part.unwrap_or(part);
+        let kept = Kept::measure(&wanted[..part], stands);
+        let fate = if is_gone(&wanted[..part], stands, &kept) {
+            Fate::Undone
+        } else {
+            self.taken_fate()
+        };
+        Some((fate, share_of_part(wanted, part, stands)))
+    }
+
+    /// Whether the proposal, which was taken, is gone from a larger text that `stands` around its place.
+    pub(crate) fn is_gone_from(&self, wanted: &str, stands: &str) -> Option<Kept> {
+        let wanted = &wanted[..self.part.or(self.shown).unwrap_or(wanted.len())];
+        let kept = Kept::measure(wanted, stands.trim());
+        (kept.share < SCATTERED && is_gone(wanted, stands, &kept)).then_some(kept)
+    }
+
+    /// Takes an event's word on the proposal `text`, some of which still stands if `is_taken`. `None` when
+    /// it says nothing of what became of it.
+    pub(crate) fn told(
+        &mut self,
+        text: &str,
+        event: &Event<'_>,
+        is_taken: bool,
+    ) -> Option<(Fate, Kept)> {
+        let wanted = text.trim();
+        if let Some(shown) = event.shown_chars {
+            self.shown = end_of_chars(text, shown).filter(|end| *end < wanted.len());
+        }
+        let wanted = &wanted[..self.shown.unwrap_or(wanted.len())];
+        let said = event.text.unwrap_or(wanted).trim();
+        match event.kind {
+            EventKind::Shown => None,
+            EventKind::Rejected if is_taken || self.origin == Origin::Taken => None,
+            EventKind::Rejected => {
+                self.is_dismissed = true;
+                Some((Fate::Rejected, Kept::measure(wanted, "")))
+            }
+            EventKind::Edited => {
+                self.take(None, self.is_by_hand);
+                let kept = Kept::measure(wanted, said);
+                let is_whole = kept.prefix_share >= WHOLE;
+                let fate = match is_gone(wanted, said, &kept) {
+                    true => Fate::Undone,
+                    false if is_whole => self.taken_fate(),
+                    false => Fate::Refined,
+                };
+                Some((fate, kept))
+            }
+            EventKind::Accepted | EventKind::Partial => {
+                let agreement = Agreement::of(wanted, said);
+                let told = event
+                    .accepted_chars
+                    .map(|chars| end_of_chars(text, chars).unwrap_or(wanted.len()))
+                    .or(event.text.map(|_| agreement.end))
+                    .filter(|end| *end < wanted.len());
+                let guess = (event.kind == EventKind::Partial)
+                    .then(|| first_line_end(wanted).or_else(|| first_word_end(wanted)));
+                self.take(told.or(guess.flatten()), false);
+                self.is_guess = told.is_none() && self.part.is_some();
+                let end = self.part.unwrap_or(wanted.len());
+                Some((
+                    self.taken_fate(),
+                    share_of_part(wanted, end, &wanted[..end]),
+                ))
+            }
+        }
+    }
+
+    /// Takes over what was known before a restart.
+    pub(crate) fn resume(&mut self, text: &str, outcome: &Outcome) {
+        self.origin = match outcome.fate {
+            Fate::Rejected => Origin::Typed,
+            fate if fate.is_observed() => Origin::Taken,
+            _ => Origin::Unknown,
+        };
+        self.is_by_hand = outcome.fate == Fate::TypedThrough;
+        let end = |chars| end_of_chars(text, chars).filter(|end| *end < text.trim().len());
+        self.shown = end(outcome.shown_chars);
+        if matches!(outcome.fate, Fate::Partial | Fate::TypedThrough) {
+            self.part = end(outcome.accepted_chars);
+        }
+    }
+
+    /// What the user was shown of the proposal `text`.
+    pub(crate) fn shown_of<'a>(&self, text: &'a str) -> &'a str {
+        self.shown.map_or(text, |end| &text.trim()[..end])
+    }
+
+    fn take(&mut self, part: Option<usize>, by_hand: bool) {
+        self.origin = Origin::Taken;
+        self.part = part;
+        self.is_by_hand = by_hand;
+        self.is_guess = false;
+    }
+
+    /// The fate of what was taken and stands as it was.
+    fn taken_fate(&self) -> Fate {
+        match (self.is_by_hand, self.part) {
+            (true, _) => Fate::TypedThrough,
+            (false, None) => Fate::Accepted,
+            (false, Some(_)) => Fate::Partial,
+        }
+    }
+}
+
+/// What one look sees.
+struct Scene<'a> {
+    /// The proposal as it was shown, trimmed.
+    wanted: &'a str,
+    /// What stands in its place, trimmed.
+    stands: &'a str,
+    agreement: Agreement,
+    /// Characters that stand before the cursor, white space not counted.
+    new: u32,
+    seconds: f64,
+    /// Whether the editor's word speaks against its having been taken.
+    is_disowned: bool,
+}
+
+/// From this kept share on, a text counts as there in full: a lone bracket may be missing.
+const WHOLE: f64 = 0.97;
+
+/// From this share in long runs on, a text is the proposal, changed.
+const ALIKE: f64 = 0.45;
+
+/// Below this share in long runs, a text that was there is gone.
+const GONE: f64 = 0.3;
+
+/// Below this kept share, it is gone whatever else.
+const LOST: f64 = 0.1;
+
+/// From this kept share on, it is not gone from a larger text.
+const SCATTERED: f64 = 0.6;
+
+/// Up to this kept share, what is kept may be a beginning and no more.
+const HALF: f64 = 0.5;
+
+/// What is kept beyond the proposal's beginning is chance, up to this share.
+const CHANCE: f64 = 0.15;
+
+/// Fewer characters than these are sooner typed than taken.
+const FEW: u32 = 4;
+
+/// A proposal of fewer characters than these may be like another text by chance.
+const LITTLE: u32 = 8;
+
+fn is_whole(wanted: &str, stands: &str, agreement: &Agreement) -> bool {
+    (agreement.end == wanted.len() && agreement.is_of_words)
+        || prefix_share(wanted, stands) >= WHOLE
+}
+
+fn is_gone(wanted: &str, stands: &str, kept: &Kept) -> bool {
+    let is_broken = || {
+        let has_line = |line: &str| {
+            let line = line.trim();
+            solid_chars(line) >= FEW && stands.lines().any(|other| other.trim() == line)
+        };
+        kept.prefix_share <= 0.0
+            && run_share(wanted, stands) < GONE
+            && !wanted.lines().any(has_line)
+    };
+    kept.share < LOST || is_broken()
+}
+
+/// Whether what is kept is the proposal's beginning, less than half of it, and little else.
+fn is_beginning(kept: &Kept) -> bool {
+    kept.prefix_share > 0.0 && kept.share < HALF && kept.share - kept.prefix_share < CHANCE
+}
+
+/// How much of the first `end` bytes of the proposal stands, as a share of the whole.
+fn share_of_part(wanted: &str, end: usize, stands: &str) -> Kept {
+    let kept = Kept::measure(&wanted[..end], stands);
+    let part = f64::from(solid_chars(&wanted[..end])) / f64::from(solid_chars(wanted).max(1));
+    Kept {
+        share: kept.share * part,
+        prefix_share: kept.prefix_share * part,
+        ..kept
+    }
+}
+
+fn first_line_end(wanted: &str) -> Option<usize> {
+    wanted.find('\n').map(|end| wanted[..end].trim_end().len())
+}
+
+fn first_word_end(wanted: &str) -> Option<usize> {
+    let first = lexemes(wanted).first()?.text.len();
+    (first < wanted.len()).then_some(first)
+}
+
+/// Where so many characters of `text` end in it when it is trimmed; `None` when it has no more than these.
+fn end_of_chars(text: &str, chars: u32) -> Option<usize> {
+    let (end, _) = text.char_indices().nth(chars as usize)?;
+    let indentation = text.len() - text.trim_start().len();
+    let end = end.saturating_sub(indentation).min(text.trim().len());
+    (end > 0).then_some(end)
+}

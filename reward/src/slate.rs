@@ -1,0 +1,50 @@
+use std::collections::VecDeque;
+
+use crate::{Fate, Outcome, Proposal};
+
+/// Sorts out what one look found of proposals that were made for the same place at the same time.
+///
+/// Some editors ask several times at once and let their user leaf through the answers. Of different texts
+/// one at most was taken: that which stands there most fully. The first answer was shown before any other
+/// and passed over, so it is rejected; whether the user saw the rest is not known.
+pub(crate) fn sort_out(
+    open: &mut VecDeque<Proposal>,
+    news: &mut Vec<(usize, Outcome)>,
+    at_ms: i64,
+) {
+    let told: Vec<usize> = news.iter().map(|(index, _)| *index).collect();
+    for index in told {
+        let slate: Vec<usize> = (0..open.len())
+            .filter(|other| open[*other].is_of_slate(&open[index]))
+            .collect();
+        // Each slate once, at its first member with news.
+        let is_first_told = news.iter().find(|(told, _)| slate.contains(told));
+        if slate.len() < 2 || is_first_told.is_none_or(|(first, _)| *first != index) {
+            continue;
+        }
+        let share = |index: &usize| {
+            let outcome = open[*index].outcome();
+            outcome.map_or(0.0, |o| if o.fate.is_taken() { o.kept_share } else { 0.0 })
+        };
+        let taken = slate.iter().filter(|index| open[**index].is_taken());
+        let winner = taken.copied().max_by(|a, b| share(a).total_cmp(&share(b)));
+        let shown = open[slate[0]].text().trim().to_owned();
+        let won = winner.map(|winner| open[winner].text().trim().to_owned());
+        for index in slate {
+            let text = open[index].text().trim();
+            let is_rejected = open[index]
+                .outcome()
+                .is_some_and(|o| o.fate == Fate::Rejected);
+            let is_over = match &won {
+                Some(won) => text != won,
+                None => is_rejected && text != shown,
+            };
+            if is_over {
+                let was_shown = text == shown;
+                let outcome = open[index].pass_over(was_shown, at_ms);
+                news.retain(|(told, _)| *told != index);
+                news.extend(outcome.map(|outcome| (index, outcome)));
+            }
+        }
+    }
+}
