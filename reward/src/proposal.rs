@@ -232,8 +232,8 @@ impl Proposal {
             return None;
         }
         let region = self.within_bound(region);
-        let kept = self.reading.is_gone_from(self.text.trim(), region.stands)?;
-        self.conclude(Fate::Undone, kept, region.stands, sight.at_ms)
+        let (fate, kept) = self.reading.gone_from(self.text.trim(), region.stands)?;
+        self.conclude(fate, kept, region.stands, sight.at_ms)
     }
 
     /// Takes over what was known of it before, at `at_ms`, when it is followed again after a restart.

@@ -23,6 +23,8 @@ pub(crate) struct Reading {
     part: Option<usize>,
     /// Whether `part` is a guess that the next look corrects.
     is_guess: bool,
+    /// Whether it was seen there unchanged, or told of: what is only like it may have been typed after all.
+    is_sure: bool,
     /// Characters that had been typed in agreement at the last look, and its seconds since the answer.
     typed: Option<(u32, f64)>,
 }
@@ -101,6 +103,7 @@ impl Reading {
             _ => false,
         };
         self.take(None, by_hand || scene.is_disowned || all < FEW);
+        self.is_sure = true;
         (self.taken_fate(), Kept::measure(scene.wanted, scene.stands))
     }
 
@@ -148,7 +151,9 @@ impl Reading {
             kept.chars.saturating_sub(typed),
         );
         let is_put_in = person.typing.is_put_in(new, alike, scene.seconds - at);
-        let is_alike = solid_chars(wanted) >= LITTLE && run_share(wanted, stands) >= ALIKE;
+        let alike_share = run_share(wanted, stands);
+        let is_alike = solid_chars(wanted) >= LITTLE && alike_share >= ALIKE;
+        let is_put_in = is_put_in && alike_share >= SOMEWHAT;
         if !scene.is_disowned && (is_put_in || (is_alike && self.origin == Origin::Unknown)) {
             if is_put_in && !is_alike && is_beginning(&kept) {
                 self.take(Some(agreement.end), false);
@@ -172,11 +177,12 @@ impl Reading {
         };
         let stands = stands.trim();
         if stands.is_empty() {
-            return Some((Fate::Undone, Kept::measure(wanted, stands)));
+            return Some((self.lost_fate(), Kept::measure(wanted, stands)));
         }
         let agreement = Agreement::of(wanted, stands);
         if is_whole(wanted, stands, &agreement) {
             self.take(None, self.is_by_hand);
+            self.is_sure = true;
             return Some((self.taken_fate(), Kept::measure(wanted, stands)));
         }
         if !region.closed && agreement.is_all_that_stands {
@@ -186,7 +192,7 @@ impl Reading {
         let Some(part) = self.part else {
             let kept = Kept::measure(wanted, stands);
             let fate = match (is_gone(wanted, stands, &kept), self.is_by_hand) {
-                (true, _) => Fate::Undone,
+                (true, _) => self.lost_fate(),
                 (false, true) => Fate::TypedThrough,
                 (false, false) => Fate::Refined,
             };
@@ -200,18 +206,20 @@ impl Reading {
         let part = self.part.unwrap_or(part);
         let kept = Kept::measure(&wanted[..part], stands);
         let fate = if is_gone(&wanted[..part], stands, &kept) {
-            Fate::Undone
+            self.lost_fate()
         } else {
             self.taken_fate()
         };
         Some((fate, share_of_part(wanted, part, stands)))
     }
 
-    /// Whether the proposal, which was taken, is gone from a larger text that `stands` around its place.
-    pub(crate) fn is_gone_from(&self, wanted: &str, stands: &str) -> Option<Kept> {
+    /// The fate of the proposal, which was taken, if it is gone from a larger text that `stands` around its
+    /// place.
+    pub(crate) fn gone_from(&self, wanted: &str, stands: &str) -> Option<(Fate, Kept)> {
         let wanted = &wanted[..self.part.or(self.shown).unwrap_or(wanted.len())];
         let kept = Kept::measure(wanted, stands.trim());
-        (kept.share < SCATTERED && is_gone(wanted, stands, &kept)).then_some(kept)
+        let is_gone = kept.share < SCATTERED && is_gone(wanted, stands, &kept);
+        is_gone.then_some((self.lost_fate(), kept))
     }
 
     /// Takes an event's word on the proposal `text`, some of which still stands if `is_taken`. `None` when
@@ -237,6 +245,7 @@ impl Reading {
             }
             EventKind::Edited => {
                 self.take(None, self.is_by_hand);
+                self.is_sure = true;
                 let kept = Kept::measure(wanted, said);
                 let is_whole = kept.prefix_share >= WHOLE;
                 let fate = match is_gone(wanted, said, &kept) {
@@ -256,6 +265,7 @@ impl Reading {
                 let guess = (event.kind == EventKind::Partial)
                     .then(|| first_line_end(wanted).or_else(|| first_word_end(wanted)));
                 self.take(told.or(guess.flatten()), false);
+                self.is_sure = true;
                 self.is_guess = told.is_none() && self.part.is_some();
                 let end = self.part.unwrap_or(wanted.len());
                 Some((
@@ -274,6 +284,7 @@ impl Reading {
             _ => Origin::Unknown,
         };
         self.is_by_hand = outcome.fate == Fate::TypedThrough;
+        self.is_sure = self.origin == Origin::Taken;
         let end = |chars| end_of_chars(text, chars).filter(|end| *end < text.trim().len());
         self.shown = end(outcome.shown_chars);
         if matches!(outcome.fate, Fate::Partial | Fate::TypedThrough) {
@@ -291,6 +302,15 @@ impl Reading {
         self.part = part;
         self.is_by_hand = by_hand;
         self.is_guess = false;
+    }
+
+    /// The fate of what was taken and is gone.
+    fn lost_fate(&self) -> Fate {
+        if self.is_sure {
+            Fate::Undone
+        } else {
+            Fate::Rejected
+        }
     }
 
     /// The fate of what was taken and stands as it was.
@@ -322,6 +342,9 @@ const WHOLE: f64 = 0.97;
 
 /// From this share in long runs on, a text is the proposal, changed.
 const ALIKE: f64 = 0.45;
+
+/// Below this share in long runs, it is not, however soon it came.
+const SOMEWHAT: f64 = 0.2;
 
 /// Below this share in long runs, a text that was there is gone.
 const GONE: f64 = 0.3;

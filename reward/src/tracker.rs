@@ -127,7 +127,8 @@ impl UserTracker {
     /// is taken out of it again: what remains is what the user has in front of him.
     pub fn request(&mut self, window: &Window<'_>, is_said_ahead: bool, at_ms: i64) -> Seen {
         let inner = self.open.iter().rev().find_map(|p| {
-            let is_ahead = is_said_ahead || p.is_ahead() || p.is_too_new(at_ms);
+            let is_new = p.is_too_new(at_ms) && !p.is_taken();
+            let is_ahead = is_said_ahead || p.is_ahead() || is_new;
             is_ahead.then(|| p.taken_out_of(window)).flatten()
         });
         let is_ahead = is_said_ahead || inner.is_some();
