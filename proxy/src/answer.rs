@@ -192,6 +192,13 @@ impl Answer {
                 .record(self.known(choice, Outcome::silent(), at_ms));
             return;
         }
+        let mut texts = match self.request.parted_by {
+            Some(mark) => text.split(mark).map(str::to_owned).collect(),
+            None => vec![text.to_owned()],
+        };
+        texts.retain(|text| !text.trim().is_empty());
+        let others = texts.split_off(texts.len().min(1));
+        let text = texts.first().map_or(text, String::as_str);
         let habits = habits::of(&self.client);
         if !habits.shows(text) {
             let unseen = Outcome::never_shown(chars_of(text));
@@ -208,6 +215,7 @@ impl Answer {
         let window = window(&self.request);
         let proposal = Proposal::new(self.id.as_u128(), choice, text, &window, at_ms)
             .of(habits)
+            .or(others)
             .asked(self.asked_ms)
             .ahead(self.is_ahead);
         let changes = self.echo.watch.proposed(&self.user, proposal);

@@ -32,6 +32,8 @@ pub struct CompletionRequest {
     pub n: u32,
     /// Whether the answer is to be streamed.
     pub stream: bool,
+    /// What parts the texts of an answer that its client takes for several, if there is such a mark.
+    pub parted_by: Option<&'static str>,
     /// Whether the editor asks ahead of the user, as if he had taken a proposal that he may not have
     /// seen yet.
     pub speculative: bool,

@@ -14,6 +14,8 @@ pub struct Proposal {
     /// Which alternative of the answer it is, from 0.
     pub choice: u32,
     text: String,
+    /// Other texts of the same answer, until a look tells which was taken.
+    others: Vec<String>,
     habits: Habits,
     /// Whether it was asked for ahead of the user, who has not come there yet.
     is_ahead: bool,
@@ -59,6 +61,7 @@ impl Proposal {
             decision,
             choice,
             text: text.to_owned(),
+            others: Vec::new(),
             habits: Habits::default(),
             is_ahead: false,
             file: window.file.map(str::to_owned),
@@ -79,6 +82,12 @@ impl Proposal {
     #[must_use]
     pub fn of(self, habits: Habits) -> Self {
         Self { habits, ..self }
+    }
+
+    /// The same with other texts that its editor offers beside the first: what is taken names the one.
+    #[must_use]
+    pub fn or(self, others: Vec<String>) -> Self {
+        Self { others, ..self }
     }
 
     /// The same, asked for at `asked_ms`.
@@ -210,6 +219,7 @@ impl Proposal {
             return None;
         }
         self.looked = looked;
+        self.choose(region.stands.trim());
         let seconds = (sight.at_ms - self.answered_ms) as f64 / 1000.0;
         let wanted = self.text.trim();
         let read = self
@@ -217,6 +227,21 @@ impl Proposal {
             .look(wanted, self.habits, &region, person, seconds);
         let (fate, kept) = read?;
         self.conclude(fate, kept, region.stands, sight.at_ms)
+    }
+
+    /// Of several texts, chooses the one of which most stands there.
+    fn choose(&mut self, stands: &str) {
+        if self.others.is_empty() || self.reading.origin == Origin::Taken {
+            return;
+        }
+        let kept = |text: &str| Kept::measure(text.trim(), stands).chars;
+        let Some(most) = self.others.iter_mut().max_by_key(|text| kept(text)) else {
+            return;
+        };
+        if kept(most) > kept(&self.text) {
+            std::mem::swap(most, &mut self.text);
+            self.reading = Reading::default();
+        }
     }
 
     /// Looks for a proposal that was taken and whose place is gone: the line that it was put into may have

@@ -12,14 +12,13 @@ pub(crate) fn sort_out(
     news: &mut Vec<(usize, Outcome)>,
     at_ms: i64,
 ) {
-    let told: Vec<usize> = news.iter().map(|(index, _)| *index).collect();
-    for index in told {
+    let mut told: Vec<usize> = news.iter().map(|(index, _)| *index).collect();
+    while let Some(index) = told.pop() {
         let slate: Vec<usize> = (0..open.len())
             .filter(|other| open[*other].is_of_slate(&open[index]))
             .collect();
-        // Each slate once, at its first member with news.
-        let is_first_told = news.iter().find(|(told, _)| slate.contains(told));
-        if slate.len() < 2 || is_first_told.is_none_or(|(first, _)| *first != index) {
+        told.retain(|other| !slate.contains(other));
+        if slate.len() < 2 {
             continue;
         }
         let share = |index: &usize| {

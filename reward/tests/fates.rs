@@ -304,3 +304,110 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_several_texts_in_one_answer_the_taken_one_counts() {
+    let asked = Window {
+        file: None,
+        prefix: LEFT,
+        suffix: RIGHT,
+    };
+    let others = vec![
+        "\n    return b - a".to_owned(),
+        "\n    return a - b".to_owned(),
+    ];
+    let proposal = Proposal::new(7, 0, PROPOSED, &asked, 1_000).or(others);
+    let mut user = UserTracker::new(TrackerLimits::default());
+    user.proposed(proposal);
+    let prefix = format!("{LEFT}\n    return a - b\n\n");
+    let window = Window {
+        prefix: &prefix,
+        ..asked
+    };
+    let outcome = user.request(&window, false, 3_000).changes[0].outcome;
+    assert_eq!((outcome.fate, outcome.shown_chars), (Fate::Accepted, 17));
+}
+
+/// Three answers for one place; then the place holds `text`.
+fn slate(text: &str) -> Vec<Option<Fate>> {
+    let asked = Window {
+        file: None,
+        prefix: LEFT,
+        suffix: RIGHT,
+    };
+    let mut user = UserTracker::new(TrackerLimits::default());
+    let texts = [
+        "\n    return a + b",
+        "\n    return a - b",
+        "\n    return a - b * 2",
+    ];
+    for (id, text) in (0..).zip(texts) {
+        user.proposed(Proposal::new(id, 0, text, &asked, 1_000 + 10 * id as i64).asked(900));
+    }
+    let prefix = format!("{LEFT}{text}");
+    let window = Window {
+        prefix: &prefix,
+        ..asked
+    };
+    let told = user.request(&window, false, 9_000).changes;
+    (0..3)
+        .map(|id| {
+            let mut told = told.iter().filter(|change| change.decision == id);
+            let fate = told.next().map(|change| change.outcome.fate);
+            fate.filter(|fate| *fate != Fate::Censored)
+        })
+        .collect()
+}
+
+#[test]
+fn the_text_that_was_taken_names_the_winner_of_a_slate() {
+    let (accepted, rejected) = (Some(Fate::Accepted), Some(Fate::Rejected));
+    assert_eq!(slate("\n    return a - b\n"), [rejected, accepted, None]);
+    assert_eq!(slate("\n    return a + b\n"), [accepted, None, None]);
+    let own = slate("\n    raise NotImplementedError\n");
+    assert_eq!(own[0], rejected);
+    assert!(
+        own[1..].iter().all(|fate| *fate != rejected),
+        "the user need not have seen them"
+    );
+}
+
+#[test]
+fn an_answer_made_ahead_waits_for_its_user() {
+    let window = |prefix: &'static str| Window {
+        file: None,
+        prefix,
+        suffix: RIGHT,
+    };
+    let (asked, taken, next) = (
+        "import os\n\n\ndef add(a, b):\n    return ",
+        "import os\n\n\ndef add(a, b):\n    return a + b * a",
+        "import os\n\n\ndef add(a, b):\n    return a + b * a\n\nprint(add(1, 2))",
+    );
+    // The client says that it asks ahead, or it is known by its coming at once.
+    for is_said in [true, false] {
+        let mut user = UserTracker::new(TrackerLimits::default());
+        user.proposed(Proposal::new(1, 0, "a + b * a", &window(asked), 1_000));
+        let ahead = user.request(&window(taken), is_said, 1_040);
+        assert!(ahead.is_ahead && ahead.changes.is_empty());
+        let child = Proposal::new(2, 0, "\n\nprint(add(1, 2))", &window(taken), 1_100);
+        user.proposed(child.ahead(true));
+        // Never come there.
+        let mut left = user.clone();
+        let fates: Vec<Fate> = left
+            .close()
+            .iter()
+            .map(|change| change.outcome.fate)
+            .collect();
+        assert_eq!(fates, [Fate::Censored, Fate::Speculative]);
+        // Asked ahead again behind the child: the cursor is behind the first now.
+        let deeper = user.request(&window(next), is_said, 5_000);
+        assert!(deeper.is_ahead);
+        assert_eq!(deeper.changes.len(), 1);
+        assert_eq!(deeper.changes[0].outcome.fate, Fate::Accepted);
+        // The user is there now, and takes the child, too.
+        let taken = user.request(&window(next), false, 9_000);
+        assert!(!taken.is_ahead);
+        assert_eq!(taken.changes[0].outcome.fate, Fate::Accepted);
+    }
+}

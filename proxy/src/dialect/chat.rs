@@ -83,7 +83,9 @@ pub fn decode(body: &[u8], config: &Config) -> Result<Decoded, ApiError> {
         ..CompletionRequest::default()
     };
     let (last, before) = last_message(&body.messages)?;
-    if !place_cursor(&mut request, last.text(), None) {
+    let text = last.text();
+    request.parted_by = hole::parted_by(&text);
+    if !place_cursor(&mut request, text, None) {
         request.header_context = before.iter().map(|said| said.text() + "\n").collect();
     }
     let include_usage = StreamOptions::usage(body.stream_options);

@@ -10,6 +10,11 @@ pub fn find(text: &str) -> Option<(String, String)> {
     minuet(text).or_else(|| hole_filler(text))
 }
 
+/// The mark between several texts in one answer to such a prompt, as minuet asks for them.
+pub fn parted_by(text: &str) -> Option<&'static str> {
+    minuet(text).map(|_| "<endCompletion>")
+}
+
 fn minuet(text: &str) -> Option<(String, String)> {
     // Code may quote the marks: a prompt opens with one of them, and the cursor ends the first part.
     let before = text.find(BEFORE)?;
