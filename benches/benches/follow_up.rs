@@ -77,22 +77,26 @@ fn follow_up(criterion: &mut Criterion) {
         let tracker = session.tracker();
         let mut at_ms = LOOK_MS;
         assert!(
-            !tracker.clone().request(&window, at_ms).is_empty(),
+            !tracker
+                .clone()
+                .request(&window, false, at_ms)
+                .changes
+                .is_empty(),
             "the request shows what became of them"
         );
         group.bench_function(BenchmarkId::new("first look", open), |bencher| {
             bencher.iter_batched_ref(
                 || tracker.clone(),
-                |tracker| tracker.request(black_box(&window), LOOK_MS),
+                |tracker| tracker.request(black_box(&window), false, LOOK_MS),
                 criterion::BatchSize::SmallInput,
             );
         });
         let mut seen = tracker.clone();
-        seen.request(&window, at_ms);
+        seen.request(&window, false, at_ms);
         group.bench_function(BenchmarkId::new("later look", open), |bencher| {
             bencher.iter(|| {
                 at_ms += 1;
-                seen.request(black_box(&window), at_ms)
+                seen.request(black_box(&window), false, at_ms)
             });
         });
     }
@@ -105,7 +109,7 @@ fn follow_up(criterion: &mut Criterion) {
             prefix: &elsewhere[..WINDOW / 2],
             suffix: &elsewhere[WINDOW / 2..],
         };
-        bencher.iter(|| tracker.request(black_box(&window), LOOK_MS));
+        bencher.iter(|| tracker.request(black_box(&window), false, LOOK_MS));
     });
     group.finish();
 }

@@ -50,6 +50,7 @@
 
 pub mod editors;
 pub mod estimators;
+pub mod fates;
 pub mod learning;
 
 mod clusters;

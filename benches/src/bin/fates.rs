@@ -1,0 +1,209 @@
+//! How well fates are read from requests, for each client's habits: simulated users whose every proposal has
+//! a known fate.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use comfy_table::{Table, presets};
+
+use echo_benches::load::Machine;
+use echo_reward::Fate;
+use echo_sim::fates::{Matrix, Misread, PROFILES, run};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+/// Reads the fates of simulated users' proposals and compares them with the truth, for each client's habits.
+#[derive(Debug, Parser)]
+#[command(name = "fates", max_term_width = 100)]
+struct Arguments {
+    /// Seed of every choice
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Users of each client, who write a few hundred characters each
+    #[arg(long, default_value_t = 400)]
+    sessions: u64,
+    /// Only this client; may be repeated
+    #[arg(long = "profile", value_name = "NAME")]
+    profiles: Vec<String>,
+    /// Print one JSON object a client in place of the tables
+    #[arg(long)]
+    json: bool,
+    /// Also write the tables to a dated file in benches/runs
+    #[arg(long)]
+    save: bool,
+    /// Tell the story of so many proposals that were misread
+    #[arg(long, default_value_t = 0)]
+    show: usize,
+    /// Of these, only what was truly of this fate
+    #[arg(long, value_name = "FATE")]
+    only: Option<Fate>,
+}
+
+fn main() -> ExitCode {
+    match report(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("fates: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn report(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let is_wanted = |name: &str| {
+        arguments.profiles.is_empty() || arguments.profiles.iter().any(|wanted| wanted == name)
+    };
+    if let Some(wrong) = arguments
+        .profiles
+        .iter()
+        .find(|name| PROFILES.iter().all(|profile| profile.name != **name))
+    {
+        let names: Vec<&str> = PROFILES.iter().map(|profile| profile.name).collect();
+        return Err(format!(
+            "no client is called {wrong:?}; there are {}",
+            names.join(", ")
+        )
+        .into());
+    }
+    let profiles = PROFILES.iter().filter(|profile| is_wanted(profile.name));
+    let profiles: Vec<_> = profiles.collect();
+    let bar = ProgressBar::new(arguments.sessions * profiles.len() as u64);
+    bar.set_style(ProgressStyle::with_template(
+        "{msg:18} {bar:40} {pos}/{len}",
+    )?);
+    let mut text = String::new();
+    let mut read: Vec<(&str, Matrix)> = Vec::new();
+    let mut misread: Vec<(&str, Misread)> = Vec::new();
+    for profile in profiles {
+        bar.set_message(profile.name);
+        let mut matrix = Matrix::default();
+        for number in 0..arguments.sessions {
+            let wrong = run(profile, arguments.seed, number, &mut matrix);
+            misread.extend(wrong.into_iter().map(|wrong| (profile.name, wrong)));
+            bar.inc(1);
+        }
+        read.push((profile.name, matrix));
+    }
+    bar.finish_and_clear();
+    if arguments.json {
+        for (name, matrix) in &read {
+            println!("{}", object(name, matrix));
+        }
+    } else {
+        text += &tables(&read);
+        println!("{text}");
+    }
+    let is_shown = |misread: &Misread| arguments.only.is_none_or(|fate| fate == misread.fate);
+    let shown = misread.iter().filter(|(_, misread)| is_shown(misread));
+    for (name, misread) in shown.take(arguments.show) {
+        println!("{name}: {} read as {}", misread.fate, misread.inferred);
+        for line in &misread.story {
+            println!("    {line}");
+        }
+    }
+    if arguments.save {
+        save(&tables(&read))?;
+    }
+    Ok(())
+}
+
+/// The fates whose precision and recall are told, in the order of the tables.
+const TOLD: [Fate; 8] = [
+    Fate::Accepted,
+    Fate::Partial,
+    Fate::Refined,
+    Fate::TypedThrough,
+    Fate::Rejected,
+    Fate::Undone,
+    Fate::NeverShown,
+    Fate::Speculative,
+];
+
+fn object(name: &str, matrix: &Matrix) -> serde_json::Value {
+    let rates = TOLD.into_iter().map(|fate| {
+        let rates = json!({"precision": matrix.precision(fate), "recall": matrix.recall(fate)});
+        (fate.as_str(), rates)
+    });
+    json!({
+        "client": name,
+        "rates": rates.collect::<BTreeMap<_, _>>(),
+        "kept_share_error": matrix.share_error(),
+        "false_rejections": matrix.false_rejections,
+        "matrix": matrix.told,
+        "untold": matrix.untold,
+    })
+}
+
+fn tables(read: &[(&str, Matrix)]) -> String {
+    let mut rates = Table::new();
+    rates.load_style(presets::ASCII_MARKDOWN);
+    let mut header = vec!["client".to_owned()];
+    header.extend(TOLD.map(|fate| fate.to_string()));
+    header.extend(["kept share error", "told", "not told", "false rejections"].map(str::to_owned));
+    rates.set_header(header);
+    for (name, matrix) in read {
+        let mut row = vec![(*name).to_owned()];
+        row.extend(TOLD.map(|fate| {
+            let percent = |rate: Option<f64>| {
+                rate.map_or("-".to_owned(), |rate| format!("{:.1}", rate * 100.0))
+            };
+            format!(
+                "{} / {}",
+                percent(matrix.precision(fate)),
+                percent(matrix.recall(fate))
+            )
+        }));
+        let error = matrix.share_error();
+        row.push(error.map_or("-".to_owned(), |error| format!("{error:.3}")));
+        let told: u32 = matrix.told.values().flat_map(BTreeMap::values).sum();
+        let untold: u32 = matrix.untold.values().sum();
+        row.extend([told, untold, matrix.false_rejections].map(|count| count.to_string()));
+        rates.add_row(row);
+    }
+    let mut text = format!("Precision / recall in percent:\n\n{rates}\n");
+    for (name, matrix) in read {
+        let mut table = Table::new();
+        table.load_style(presets::ASCII_MARKDOWN);
+        let mut header = vec!["truth".to_owned()];
+        header.extend(Fate::ALL.map(|fate| fate.to_string()));
+        table.set_header(header);
+        for fate in TOLD {
+            let mut row = vec![fate.to_string()];
+            row.extend(Fate::ALL.map(|inferred| matrix.count(fate, inferred).to_string()));
+            table.add_row(row);
+        }
+        let untold: Vec<String> = matrix
+            .untold
+            .iter()
+            .map(|(why, count)| format!("{} {count}", why.as_str()))
+            .collect();
+        text += &format!("\n{name}\n\n{table}\n\nNot told: {}\n", untold.join(", "));
+    }
+    text
+}
+
+fn save(tables: &str) -> Result<(), Box<dyn Error>> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("runs");
+    std::fs::create_dir_all(&folder)?;
+    let machine = Machine::look(&folder)?;
+    let date: String = machine
+        .date
+        .chars()
+        .map(|c| if c.is_ascii_digit() { c } else { '-' })
+        .collect();
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    let file = folder.join(format!("{date}-fates.md"));
+    std::fs::write(
+        &file,
+        format!(
+            "# Fates, {}\n\n`cargo run --release -p echo-benches --bin fates -- {}`\n\n{tables}",
+            machine.date,
+            given.join(" ")
+        ),
+    )?;
+    eprintln!("saved as {}", file.display());
+    Ok(())
+}

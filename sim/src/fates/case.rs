@@ -1,0 +1,148 @@
+use echo_reward::{Fate, Outcome};
+
+use super::oracle::Draft;
+use super::sheet::Sheet;
+
+/// One proposal, and what is truly known of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    /// Its number, by which characters remember it.
+    pub(crate) number: usize,
+    /// What was sent.
+    pub(crate) draft: Draft,
+    /// What the client shows of it.
+    pub(crate) shown: String,
+    /// Where `meant` was at when it was asked for.
+    pub(crate) meant_at: usize,
+    /// The character before its place.
+    pub(crate) anchor: u64,
+    pub(crate) sheet: usize,
+    pub(crate) is_ahead: bool,
+    pub(crate) was_displayed: bool,
+    pub(crate) is_dismissed: bool,
+    /// Characters of what was shown that were taken.
+    pub(crate) taken: Option<usize>,
+    /// How much of it has been typed by hand so far.
+    pub(crate) typing: Typing,
+    /// The truth at the last moment at which a request, or the client's word, told of it.
+    pub(crate) told: Option<Truth>,
+    /// Whether it was told of by the client's word.
+    pub(crate) is_word: bool,
+    /// Whether the client's word ever told of it, beyond that it was shown.
+    pub(crate) was_told: bool,
+    /// What was inferred, and the truth at that moment.
+    pub(crate) settled: Option<(Outcome, Truth)>,
+    /// What happened, for people to read.
+    pub(crate) story: Vec<String>,
+}
+
+/// Whether the text that is written at a place goes with the proposal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Typing {
+    /// Characters that went with it, white space not counted.
+    pub(crate) chars: usize,
+    /// Some of these were put in by another proposal.
+    pub(crate) is_mixed: bool,
+    /// It has gone another way, at the end of a line of the proposal or not.
+    pub(crate) parted: Option<bool>,
+    /// The user is elsewhere now.
+    pub(crate) is_over: bool,
+    /// A request showed a part of it in between.
+    pub(crate) was_seen: bool,
+    /// A line has ended since the last character that went with it.
+    ends_line: bool,
+}
+
+/// What has truly become of a proposal at some moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Truth {
+    /// `None` while it is shown and nothing has been done.
+    pub(crate) fate: Option<Fate>,
+    pub(crate) share: f64,
+    /// Text that came by hand and text that was taken cannot be told apart.
+    pub(crate) is_mixed: bool,
+}
+
+impl Case {
+    /// What is true of it now.
+    pub(crate) fn truth(&self, sheets: &[Sheet]) -> Truth {
+        let of = |fate, share| Truth {
+            fate: Some(fate),
+            share,
+            is_mixed: self.typing.is_mixed,
+        };
+        if !self.was_displayed {
+            let fate = if self.is_ahead {
+                Fate::Speculative
+            } else {
+                Fate::NeverShown
+            };
+            return of(fate, 0.0);
+        }
+        let all = solid(&self.shown);
+        if let Some(taken) = self.taken {
+            let standing = sheets[self.sheet].standing(self.number, &self.shown);
+            return if standing.share < LEAST {
+                of(Fate::Undone, 0.0)
+            } else if taken < self.shown.chars().count() {
+                of(Fate::Partial, standing.share)
+            } else if standing.is_whole {
+                of(Fate::Accepted, 1.0)
+            } else {
+                of(Fate::Refined, standing.share)
+            };
+        }
+        let share = self.typing.chars as f64 / all.max(1) as f64;
+        match self.typing.parted {
+            _ if self.typing.chars == all => of(Fate::TypedThrough, 1.0),
+            Some(true) => of(Fate::TypedThrough, share),
+            Some(false) => of(Fate::Rejected, 0.0),
+            None if self.is_dismissed => of(Fate::Rejected, 0.0),
+            None => Truth {
+                fate: None,
+                share: 0.0,
+                is_mixed: false,
+            },
+        }
+    }
+
+    /// A character is written right behind what went with it so far.
+    pub(crate) fn follow(&mut self, c: char, is_by_hand: bool) {
+        let typing = &mut self.typing;
+        if typing.is_over || typing.parted.is_some() || !self.was_displayed || self.taken.is_some()
+        {
+            return;
+        }
+        if c.is_whitespace() {
+            if c == '\n' {
+                typing.ends_line = true;
+            }
+            return;
+        }
+        let solids = self
+            .shown
+            .char_indices()
+            .filter(|(_, c)| !c.is_whitespace());
+        let mut rest = solids.skip(typing.chars);
+        match rest.next() {
+            Some((_, next)) if next == c => {
+                typing.chars += 1;
+                typing.is_mixed |= !is_by_hand;
+                typing.ends_line = false;
+            }
+            Some((at, _)) => {
+                let before = &self.shown[..at];
+                let ends = before[before.trim_end().len()..].contains('\n');
+                typing.parted = Some(ends && typing.ends_line && typing.chars > 0);
+            }
+            None => {}
+        }
+    }
+}
+
+/// Below this share, a proposal that was taken is gone.
+const LEAST: f64 = 0.1;
+
+pub(crate) fn solid(text: &str) -> usize {
+    text.chars().filter(|c| !c.is_whitespace()).count()
+}

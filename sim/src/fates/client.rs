@@ -1,0 +1,371 @@
+use echo_reward::{Change, EventKind};
+
+use super::case::{Case, Typing};
+use super::follower::Followed;
+use super::oracle::draft;
+use super::profile::{Ahead, Asking, Cache, Telling};
+use super::session::Session;
+use super::sheet::window;
+
+/// What a client has in hand.
+#[derive(Debug, Default)]
+pub(crate) struct Client {
+    /// When it will ask, if nothing comes in between.
+    due_ms: Option<f64>,
+    asked_ms: f64,
+    flights: Vec<Flight>,
+    /// What is on the screen, and how many of its characters have been typed.
+    pub(crate) displayed: Option<Displayed>,
+    kept: Vec<Kept>,
+    /// When it tells that a proposal was not taken.
+    give_up: Vec<(f64, usize)>,
+}
+
+#[derive(Debug, Clone)]
+struct Flight {
+    texts: (String, String),
+    followed: Followed,
+    done_ms: f64,
+    /// The proposal whose text it takes for taken.
+    parent: Option<usize>,
+    meant_at: usize,
+    anchor: u64,
+}
+
+/// A proposal on the screen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Displayed {
+    pub(crate) case: usize,
+    /// Characters of what is shown that are there already.
+    pub(crate) offset: usize,
+    pub(crate) since_ms: f64,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    texts: (String, String),
+    case: usize,
+}
+
+impl Session<'_> {
+    /// Lets time pass until `to_ms`, and the client do what is due.
+    pub(crate) fn advance(&mut self, to_ms: f64) {
+        loop {
+            let due = self.client.due_ms.filter(|_| {
+                self.profile.asking != Asking::EveryKey || self.client.flights.is_empty()
+            });
+            let flights = self.client.flights.iter().map(|flight| flight.done_ms);
+            let give_up = self.client.give_up.iter().map(|(at, _)| *at);
+            let next = due
+                .into_iter()
+                .chain(flights)
+                .chain(give_up)
+                .min_by(f64::total_cmp);
+            let Some(next) = next.filter(|next| *next <= to_ms) else {
+                break;
+            };
+            self.now_ms = self.now_ms.max(next);
+            self.expire();
+            if due == Some(next) {
+                self.client.due_ms = None;
+                self.ask();
+            } else if let Some(at) = self.client.flights.iter().position(|f| f.done_ms <= next) {
+                let flight = self.client.flights.remove(at);
+                self.receive(flight);
+            } else if let Some(at) = self.client.give_up.iter().position(|(at, _)| *at <= next) {
+                let (_, case) = self.client.give_up.remove(at);
+                if self.cases[case].taken.is_none() {
+                    self.tell(case, EventKind::Rejected);
+                }
+            }
+        }
+        self.now_ms = self.now_ms.max(to_ms);
+        self.expire();
+    }
+
+    /// A character was typed.
+    pub(crate) fn typed(&mut self, c: char) {
+        if let Some(shown) = self.client.displayed
+            && self.profile.types_through
+            && self.cases[shown.case].shown.chars().nth(shown.offset) == Some(c)
+        {
+            let offset = shown.offset + 1;
+            let is_over = offset == self.cases[shown.case].shown.chars().count();
+            self.client.displayed = (!is_over).then_some(Displayed { offset, ..shown });
+            return;
+        }
+        self.changed();
+    }
+
+    /// The text, or the cursor, is another.
+    pub(crate) fn changed(&mut self) {
+        self.close();
+        if self.profile.aborts {
+            self.client.flights.clear();
+        }
+        let due = match self.profile.asking {
+            Asking::EveryKey => self.now_ms,
+            Asking::Pause {
+                debounce_ms,
+                throttle_ms,
+            } => (self.now_ms + debounce_ms).max(self.client.asked_ms + throttle_ms),
+        };
+        self.client.due_ms = Some(due);
+    }
+
+    /// What is on the screen goes away.
+    fn close(&mut self) {
+        if let Some(shown) = self.client.displayed.take()
+            && self.profile.telling == (Telling::Tabby { dismissals: true })
+        {
+            self.tell(shown.case, EventKind::Rejected);
+        }
+    }
+
+    /// The user closes what is on the screen.
+    pub(crate) fn dismiss(&mut self) {
+        let Some(shown) = self.client.displayed.take() else {
+            return;
+        };
+        self.cases[shown.case].is_dismissed = true;
+        if matches!(self.profile.telling, Telling::Tabby { .. }) {
+            self.tell(shown.case, EventKind::Rejected);
+        }
+    }
+
+    /// The user has taken what is on the screen, all of it or a line.
+    pub(crate) fn taken(&mut self, case: usize, is_all: bool) {
+        self.client.displayed = None;
+        match self.profile.telling {
+            Telling::Nothing => {}
+            Telling::Tabby { .. } if is_all => self.tell(case, EventKind::Accepted),
+            Telling::Tabby { .. } => self.tell(case, EventKind::Partial),
+            Telling::Continue => self.tell(case, EventKind::Accepted),
+        }
+        if self.profile.aborts {
+            self.client.flights.clear();
+        }
+        self.client.due_ms = self.profile.after_taking_ms.map(|ms| self.now_ms + ms);
+    }
+
+    fn tell(&mut self, case: usize, kind: EventKind) {
+        let shown = (self.profile.telling == Telling::Continue)
+            .then(|| u32::try_from(self.cases[case].shown.chars().count()).unwrap_or(u32::MAX));
+        self.note(case, format!("told {kind}"));
+        let changes = self.follower.told(case, kind, shown, self.at_ms());
+        if kind != EventKind::Shown {
+            let truth = self.cases[case].truth(&self.sheets);
+            self.cases[case].told = Some(truth);
+            self.cases[case].is_word = true;
+            self.cases[case].was_told = true;
+        }
+        self.learn(changes);
+    }
+
+    /// Shows what it has kept for this place, or asks.
+    fn ask(&mut self) {
+        let sheet = &self.sheets[self.sheet];
+        let texts = sheet.window(self.profile.window);
+        let kept = self
+            .client
+            .kept
+            .iter()
+            .rev()
+            .find(|kept| match self.profile.cache {
+                Cache::None => false,
+                Cache::Place => kept.texts == texts,
+                Cache::Prefix => kept.texts.0 == texts.0,
+            });
+        if let Some(case) = kept.map(|kept| kept.case) {
+            self.display(case);
+            return;
+        }
+        self.client.asked_ms = self.now_ms;
+        let anchor = sheet.cursor_id();
+        for number in 0..self.profile.fan_out {
+            self.now_ms += number as f64;
+            self.send(texts.clone(), false, None, anchor);
+        }
+    }
+
+    fn send(
+        &mut self,
+        texts: (String, String),
+        is_said_ahead: bool,
+        parent: Option<usize>,
+        anchor: u64,
+    ) {
+        let file = self.sheets[self.sheet].file.clone();
+        let file = self.profile.names_file.then_some(file.as_str());
+        let (followed, changes) =
+            self.follower
+                .request(&window(file, &texts), is_said_ahead, self.at_ms());
+        self.show_all(parent.is_some(), &texts);
+        self.learn(changes);
+        let latency = self.random.between(60.0, 350.0);
+        let meant_at = match parent {
+            None => self.meant_at,
+            Some(parent) => self.right_end(parent).unwrap_or(self.meant_at),
+        };
+        self.client.flights.push(Flight {
+            texts,
+            followed,
+            done_ms: self.now_ms + latency,
+            parent,
+            meant_at,
+            anchor,
+        });
+    }
+
+    /// Every proposal whose place this request shows is told of by it.
+    fn show_all(&mut self, is_ahead: bool, texts: &(String, String)) {
+        let sheet = &self.sheets[self.sheet];
+        let tail = texts.0.len().saturating_sub(30);
+        let tail = texts.0.ceil_char_boundary(tail);
+        let mark = if is_ahead { "ahead " } else { "" };
+        let line = format!(
+            "{:.1} s: {mark}request {:?} | {:?}",
+            self.now_ms / 1000.0,
+            &texts.0[tail..],
+            &texts.1[..texts.1.floor_char_boundary(12)],
+        );
+        for case in &mut self.cases {
+            if case.settled.is_none()
+                && case.sheet == self.sheet
+                && sheet.shows(self.profile.window, case.anchor)
+            {
+                let truth = case.truth(&self.sheets);
+                case.typing.was_seen |=
+                    case.typing.chars > 0 && case.typing.parted.is_none() && truth.fate.is_none();
+                case.told = Some(truth);
+                case.is_word = false;
+                case.story.push(line.clone());
+            }
+        }
+    }
+
+    fn receive(&mut self, flight: Flight) {
+        let (meant, elsewhere) = self.meant(flight.meant_at);
+        let draft = draft(&meant, &elsewhere, &mut self.random);
+        let number = self.cases.len();
+        let shown = if self.profile.habits.first_line {
+            let text = draft.text.trim_end();
+            let start = text.len() - text.trim_start().len();
+            let end = text[start..]
+                .find('\n')
+                .map_or(text.len(), |end| start + end);
+            text[..end].trim_end().to_owned()
+        } else {
+            draft.text.clone()
+        };
+        let file = self.sheets[self.sheet].file.clone();
+        let file = self.profile.names_file.then_some(file.as_str());
+        let window = window(file, &flight.texts);
+        let at_ms = self.at_ms();
+        let text = draft.text.clone();
+        let changes = self
+            .follower
+            .answered(number, &text, &window, flight.followed, at_ms);
+        let Some(changes) = changes else {
+            return;
+        };
+        self.cases.push(Case {
+            number,
+            shown,
+            draft,
+            meant_at: flight.meant_at,
+            anchor: flight.anchor,
+            sheet: self.sheet,
+            is_ahead: flight.parent.is_some(),
+            was_displayed: false,
+            is_dismissed: false,
+            taken: None,
+            typing: Typing::default(),
+            told: None,
+            is_word: false,
+            was_told: false,
+            settled: None,
+            story: vec![format!("{:.1} s: answered {text:?}", self.now_ms / 1000.0)],
+        });
+        self.learn(changes);
+        if self.profile.cache != Cache::None {
+            self.client.kept.push(Kept {
+                texts: flight.texts.clone(),
+                case: number,
+            });
+        }
+        let here = self.sheets[self.sheet].window(self.profile.window);
+        if flight.parent.is_none() && here == flight.texts && self.client.displayed.is_none() {
+            self.display(number);
+        } else if self.profile.ahead == Ahead::Unsaid && flight.parent.is_none() {
+            self.ask_ahead(number, &flight.texts);
+        }
+    }
+
+    fn display(&mut self, case: usize) {
+        if self.cases[case].shown.trim().is_empty() {
+            return;
+        }
+        self.note(case, "displayed".to_owned());
+        self.cases[case].was_displayed = true;
+        // A kept one may come back where its text was taken away.
+        self.cases[case].anchor = self.sheets[self.sheet].cursor_id();
+        self.cases[case].sheet = self.sheet;
+        if self.cases[case].taken.is_none() {
+            self.cases[case].typing = Typing::default();
+        }
+        self.client.displayed = Some(Displayed {
+            case,
+            offset: 0,
+            since_ms: self.now_ms,
+        });
+        if matches!(self.profile.telling, Telling::Tabby { .. }) {
+            self.tell(case, EventKind::Shown);
+        }
+        if self.profile.telling == Telling::Continue {
+            self.client.give_up.push((self.now_ms + 10_000.0, case));
+        }
+        if self.profile.ahead != Ahead::Never {
+            let texts = self.sheets[self.sheet].window(self.profile.window);
+            self.ask_ahead(case, &texts);
+        }
+    }
+
+    /// Asks for what follows a proposal, as if it had been taken.
+    fn ask_ahead(&mut self, case: usize, texts: &(String, String)) {
+        let prefix = [texts.0.as_str(), &self.cases[case].draft.text].concat();
+        let texts = (prefix, texts.1.clone());
+        if self.client.kept.iter().any(|kept| kept.texts == texts) {
+            return;
+        }
+        self.now_ms += 2.0;
+        let is_said = self.profile.ahead == Ahead::Said;
+        self.send(texts, is_said, Some(case), self.cases[case].anchor);
+    }
+
+    pub(crate) fn note(&mut self, case: usize, what: String) {
+        let line = format!("{:.1} s: {what}", self.now_ms / 1000.0);
+        self.cases[case].story.push(line);
+    }
+
+    fn expire(&mut self) {
+        let changes = self.follower.expire(self.at_ms());
+        self.learn(changes);
+    }
+
+    /// Takes note of what was inferred.
+    fn learn(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            let case = usize::try_from(change.decision).unwrap_or_default();
+            let outcome = change.outcome;
+            self.note(
+                case,
+                format!("read as {} {:.2}", outcome.fate, outcome.kept_share),
+            );
+            if outcome.settled {
+                let truth = self.cases[case].truth(&self.sheets);
+                self.cases[case].settled = Some((outcome, truth));
+            }
+        }
+    }
+}
