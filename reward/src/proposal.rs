@@ -16,6 +16,8 @@ pub struct Proposal {
     text: String,
     /// Other texts of the same answer, until a look tells which was taken.
     others: Vec<String>,
+    /// Whether another of its slate was taken.
+    is_lost: bool,
     habits: Habits,
     /// Whether it was asked for ahead of the user, who has not come there yet.
     is_ahead: bool,
@@ -62,6 +64,7 @@ impl Proposal {
             choice,
             text: text.to_owned(),
             others: Vec::new(),
+            is_lost: false,
             habits: Habits::default(),
             is_ahead: false,
             file: window.file.map(str::to_owned),
@@ -199,7 +202,7 @@ impl Proposal {
 
     /// Looks at a later request. Returns the outcome if this look changed it.
     pub(crate) fn look(&mut self, sight: &Sight<'_>, person: &mut Person) -> Option<Outcome> {
-        if sight.at_ms < self.answered_ms || self.is_of_another(sight.file) {
+        if sight.at_ms < self.answered_ms || self.is_lost || self.is_of_another(sight.file) {
             return None;
         }
         let found = Region::find(sight.document, sight.cursor, &self.left, &self.right);
@@ -292,7 +295,13 @@ impl Proposal {
 
     /// Closes what was read of it as one of a slate whose other text was taken, or which the user need not
     /// have seen. Returns the outcome if it changed.
-    pub(crate) fn pass_over(&mut self, was_shown: bool, at_ms: i64) -> Option<Outcome> {
+    pub(crate) fn pass_over(
+        &mut self,
+        was_shown: bool,
+        is_lost: bool,
+        at_ms: i64,
+    ) -> Option<Outcome> {
+        self.is_lost |= is_lost;
         self.reading.origin = Origin::Typed;
         let stands = self.stands.clone().unwrap_or_default();
         if was_shown {

@@ -34,13 +34,23 @@ impl<'a> Region<'a> {
     /// of all places where its last 25 bytes occur, the one that agrees with most of it, up to 400
     /// bytes. A shorter `left` must open the document. The region ends where `right` goes on, found in
     /// the same way, its first line left out when it has no word in it, since editors close brackets
-    /// by themselves and replace them; it ends with the document where `right` was blank, for all that
+    /// by themselves and replace them; where that line follows at once, nothing stands there. The region ends with the document where `right` was blank, for all that
     /// follows is new then. Where `right` is gone, the region ends at the cursor. `None` when the place is
     /// not in the document.
     pub fn find(document: &'a str, cursor: usize, left: &str, right: &str) -> Option<Self> {
         let (agreed, start) = end_of_left(document, cursor, left)?;
+        let closing = right[..right.len() - without_closing_line(right).len()].trim();
         let right = start_of_right(document, cursor, start, right);
-        let end = right.unwrap_or_else(|| cursor.max(start));
+        let mut end = right.unwrap_or_else(|| cursor.max(start));
+        let rest = document[start..end].trim_start().strip_prefix(closing);
+        if !closing.is_empty()
+            && rest.is_some_and(|rest| {
+                rest.trim_start_matches(' ').is_empty() || rest.starts_with(['\n', '\r'])
+            })
+        {
+            // The bracket stands as it stood, and nothing before it.
+            end = start;
+        }
         let seen = cursor.clamp(start, end);
         Some(Self {
             stands: &document[start..end],
@@ -78,11 +88,30 @@ fn end_of_left(document: &str, cursor: usize, left: &str) -> Option<(usize, usiz
     // Of places that agree equally far, the user is most often still close behind the right one.
     let behind = memmem::rfind_iter(&bytes[..cursor], needle).map(|at| at + needle.len());
     let ahead = memmem::find_iter(&bytes[from..], needle).map(|at| from + at + needle.len());
-    let left = left.as_bytes().iter().rev();
-    best(behind.chain(ahead), left.len(), |end| {
+    let (text, left) = (left, left.as_bytes().iter().rev());
+    let found = best(behind.chain(ahead), text.len(), |end| {
         agreeing(bytes[..end].iter().rev(), left.clone())
-    })
+    });
+    found.or_else(|| end_of_changed_line(document, cursor, text))
 }
+
+/// The same where the last line of `left` has been changed: the lines before it are where they were, and the
+/// end of the line follows.
+fn end_of_changed_line(document: &str, cursor: usize, left: &str) -> Option<(usize, usize)> {
+    let before = without_last_line(left)?;
+    let (agreed, start) = end_of_left(document, cursor, before)?;
+    let line = left[before.len()..].trim();
+    if agreed < before.trim_end().len().min(ANCHOR_BYTES_SURE) || line.len() < LINE_BYTES {
+        return None;
+    }
+    let end = &line[line.ceil_char_boundary(line.len() - LINE_BYTES)..];
+    let reach = document.floor_char_boundary(start + line.len() * 2 + ANCHOR_BYTES);
+    let at = document[start..reach].find(end)?;
+    Some((LINE_BYTES, start + at + end.len()))
+}
+
+/// The end of a line by which it is known again when it has been changed.
+const LINE_BYTES: usize = 10;
 
 /// Where `right` goes on at or after `start`; `None` when it is gone.
 fn start_of_right(document: &str, cursor: usize, start: usize, right: &str) -> Option<usize> {

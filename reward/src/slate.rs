@@ -21,12 +21,13 @@ pub(crate) fn sort_out(
         if slate.len() < 2 {
             continue;
         }
-        let share = |index: &usize| {
-            let outcome = open[*index].outcome();
-            outcome.map_or(0.0, |o| if o.fate.is_taken() { o.kept_share } else { 0.0 })
+        let kept = |index: usize| {
+            let outcome = open[index].outcome();
+            outcome.map(|o| (o.fate == Fate::Accepted, o.accepted_chars))
         };
-        let taken = slate.iter().filter(|index| open[**index].is_taken());
-        let winner = taken.copied().max_by(|a, b| share(a).total_cmp(&share(b)));
+        // The first of those of which most stands, one that stands in full before any other.
+        let taken = slate.iter().rev().filter(|index| open[**index].is_taken());
+        let winner = taken.copied().max_by_key(|index| kept(*index));
         let shown = open[slate[0]].text().trim().to_owned();
         let won = winner.map(|winner| open[winner].text().trim().to_owned());
         for index in slate {
@@ -40,7 +41,7 @@ pub(crate) fn sort_out(
             };
             if is_over {
                 let was_shown = text == shown;
-                let outcome = open[index].pass_over(was_shown, at_ms);
+                let outcome = open[index].pass_over(was_shown, won.is_some(), at_ms);
                 news.retain(|(told, _)| *told != index);
                 news.extend(outcome.map(|outcome| (index, outcome)));
             }

@@ -35,34 +35,53 @@ const TEXTS: [&str; 4] = [
     include_str!("fates/texts/queue.go"),
 ];
 
-/// A proposal that was misread, for people to look into.
+/// A proposal and how it was read, for people to look into.
 #[derive(Debug, Clone)]
-pub struct Misread {
-    /// What truly became of it.
-    pub fate: Fate,
+pub struct Account {
+    /// What truly became of it; `None` when the requests do not tell.
+    pub fate: Option<Fate>,
     /// What was inferred.
     pub inferred: Fate,
+    /// Whether that is wrong: another fate, or a rejection where nothing tells.
+    pub is_misread: bool,
     /// What happened, line by line.
     pub story: Vec<String>,
 }
 
-/// Runs session number `number` of a profile, adds what was read to `matrix`, and returns what was misread.
-pub fn run(profile: &Profile, seed: u64, number: u64, matrix: &mut Matrix) -> Vec<Misread> {
+/// Runs session number `number` of a profile, adds what was read to `matrix`, and returns an account of each
+/// proposal.
+pub fn run(profile: &Profile, seed: u64, number: u64, matrix: &mut Matrix) -> Vec<Account> {
     let text = TEXTS[usize::try_from(number).unwrap_or(0) % TEXTS.len()];
     let tells_shown = matches!(profile.telling, Telling::Tabby { .. });
-    let cases = Session::new(profile, text, seed, number).run();
-    let mut misread = Vec::new();
-    for case in cases {
+    let mut accounts = Vec::new();
+    for case in Session::new(profile, text, seed, number).run() {
         matrix.add(&case, tells_shown);
-        if let Some(Reading::Told(fate, inferred)) = read(&case, tells_shown)
-            && fate != inferred
-        {
-            misread.push(Misread {
-                fate,
-                inferred,
-                story: case.story,
-            });
-        }
+        let (Some(reading), Some((outcome, truth))) = (read(&case, tells_shown), case.settled)
+        else {
+            continue;
+        };
+        let (fate, why, is_misread) = match reading {
+            Reading::Told(fate, inferred) => (Some(fate), String::new(), fate != inferred),
+            Reading::Untold(why) => {
+                let is_rejected = outcome.fate == Fate::Rejected;
+                (
+                    None,
+                    format!(", {}", why.as_str()),
+                    why.is_blind() && is_rejected,
+                )
+            }
+        };
+        let mut story = case.story;
+        story.push(format!(
+            "session {number}: {:?} {:.2}, read as {} {:.2}{why}",
+            truth.fate, truth.share, outcome.fate, outcome.kept_share
+        ));
+        accounts.push(Account {
+            fate,
+            inferred: outcome.fate,
+            is_misread,
+            story,
+        });
     }
-    misread
+    accounts
 }

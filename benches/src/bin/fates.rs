@@ -11,7 +11,7 @@ use comfy_table::{Table, presets};
 
 use echo_benches::load::Machine;
 use echo_reward::Fate;
-use echo_sim::fates::{Matrix, Misread, PROFILES, run};
+use echo_sim::fates::{Account, Matrix, PROFILES, run};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -37,9 +37,21 @@ struct Arguments {
     /// Tell the story of so many proposals that were misread
     #[arg(long, default_value_t = 0)]
     show: usize,
-    /// Of these, only what was truly of this fate
+    /// Of these, only what was truly of this fate; `censored` for what nothing tells of
     #[arg(long, value_name = "FATE")]
     only: Option<Fate>,
+    /// Run this one user only, and tell the story of every proposal
+    #[arg(long, value_name = "NUMBER")]
+    session: Option<u64>,
+}
+
+impl Arguments {
+    /// Whether a proposal's story is to be told.
+    fn tells(&self, account: &Account) -> bool {
+        let fate = account.fate.unwrap_or(Fate::Censored);
+        self.session.is_some()
+            || self.show > 0 && account.is_misread && self.only.is_none_or(|only| only == fate)
+    }
 }
 
 fn main() -> ExitCode {
@@ -76,13 +88,18 @@ fn report(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     )?);
     let mut text = String::new();
     let mut read: Vec<(&str, Matrix)> = Vec::new();
-    let mut misread: Vec<(&str, Misread)> = Vec::new();
+    let mut told: Vec<(&str, Account)> = Vec::new();
     for profile in profiles {
         bar.set_message(profile.name);
         let mut matrix = Matrix::default();
-        for number in 0..arguments.sessions {
-            let wrong = run(profile, arguments.seed, number, &mut matrix);
-            misread.extend(wrong.into_iter().map(|wrong| (profile.name, wrong)));
+        let numbers = match arguments.session {
+            Some(number) => number..number + 1,
+            None => 0..arguments.sessions,
+        };
+        for number in numbers {
+            let mut accounts = run(profile, arguments.seed, number, &mut matrix);
+            accounts.retain(|account| arguments.tells(account));
+            told.extend(accounts.into_iter().map(|account| (profile.name, account)));
             bar.inc(1);
         }
         read.push((profile.name, matrix));
@@ -96,11 +113,11 @@ fn report(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         text += &tables(&read);
         println!("{text}");
     }
-    let is_shown = |misread: &Misread| arguments.only.is_none_or(|fate| fate == misread.fate);
-    let shown = misread.iter().filter(|(_, misread)| is_shown(misread));
-    for (name, misread) in shown.take(arguments.show) {
-        println!("{name}: {} read as {}", misread.fate, misread.inferred);
-        for line in &misread.story {
+    let shown = arguments.session.map_or(arguments.show, |_| usize::MAX);
+    for (name, account) in told.iter().take(shown) {
+        let truth = account.fate.map_or("censored", Fate::as_str);
+        println!("{name}: {truth} read as {}", account.inferred);
+        for line in &account.story {
             println!("    {line}");
         }
     }

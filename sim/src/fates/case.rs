@@ -45,8 +45,6 @@ pub(crate) struct Typing {
     pub(crate) is_mixed: bool,
     /// It has gone another way, at the end of a line of the proposal or not.
     pub(crate) parted: Option<bool>,
-    /// The user is elsewhere now.
-    pub(crate) is_over: bool,
     /// A request showed a part of it in between.
     pub(crate) was_seen: bool,
     /// A line has ended since the last character that went with it.
@@ -84,8 +82,21 @@ impl Case {
             let standing = sheets[self.sheet].standing(self.number, &self.shown);
             return if standing.share < LEAST {
                 of(Fate::Undone, 0.0)
-            } else if taken < self.shown.chars().count() {
-                of(Fate::Partial, standing.share)
+            } else if self.is_part(taken) {
+                // What goes on by hand just as proposed stands as well.
+                let typed = self.typing.chars as f64 / all.max(1) as f64;
+                let part = self
+                    .shown
+                    .chars()
+                    .take(taken)
+                    .filter(|c| !c.is_whitespace());
+                let is_kept = standing.share * all as f64 >= part.count() as f64 - 0.5;
+                let share = if is_kept { typed } else { standing.share };
+                let is_mixed = self.typing.chars == all;
+                Truth {
+                    is_mixed,
+                    ..of(Fate::Partial, share)
+                }
             } else if standing.is_whole {
                 of(Fate::Accepted, 1.0)
             } else {
@@ -106,11 +117,15 @@ impl Case {
         }
     }
 
+    fn is_part(&self, taken: usize) -> bool {
+        taken < self.shown.trim_end().chars().count()
+    }
+
     /// A character is written right behind what went with it so far.
     pub(crate) fn follow(&mut self, c: char, is_by_hand: bool) {
+        let is_all_taken = self.taken.is_some_and(|taken| !self.is_part(taken));
         let typing = &mut self.typing;
-        if typing.is_over || typing.parted.is_some() || !self.was_displayed || self.taken.is_some()
-        {
+        if typing.parted.is_some() || !self.was_displayed || is_all_taken {
             return;
         }
         if c.is_whitespace() {

@@ -75,6 +75,7 @@ impl Session<'_> {
             } else if let Some(at) = self.client.give_up.iter().position(|(at, _)| *at <= next) {
                 let (_, case) = self.client.give_up.remove(at);
                 if self.cases[case].taken.is_none() {
+                    self.cases[case].is_dismissed = true;
                     self.tell(case, EventKind::Rejected);
                 }
             }
@@ -118,6 +119,8 @@ impl Session<'_> {
         if let Some(shown) = self.client.displayed.take()
             && self.profile.telling == (Telling::Tabby { dismissals: true })
         {
+            // The user went on without it.
+            self.cases[shown.case].is_dismissed = true;
             self.tell(shown.case, EventKind::Rejected);
         }
     }

@@ -28,7 +28,7 @@ pub enum Untold {
     ChangedAfterwards,
     /// Typed by hand with no request in between: the same text as when it is taken.
     TypedUnseen,
-    /// Another proposal put the same text in.
+    /// Another proposal put the same text in, or a part was taken and the rest typed.
     SameTextOfAnother,
     /// It was not shown, and the client does not tell what it shows.
     NotShown,
@@ -37,6 +37,11 @@ pub enum Untold {
 }
 
 impl Untold {
+    /// Whether nothing at all tells of the proposal.
+    pub(crate) fn is_blind(self) -> bool {
+        matches!(self, Self::NoLaterRequest | Self::LeftOpen)
+    }
+
     /// The reason in a few words.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -101,8 +106,8 @@ impl Matrix {
             }
             Reading::Untold(why) => {
                 *self.untold.entry(why).or_default() += 1;
-                let is_blind = matches!(why, Untold::NoLaterRequest | Untold::LeftOpen);
-                self.false_rejections += u32::from(is_blind && outcome.fate == Fate::Rejected);
+                let is_rejected = outcome.fate == Fate::Rejected;
+                self.false_rejections += u32::from(why.is_blind() && is_rejected);
             }
         }
     }

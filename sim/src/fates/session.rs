@@ -1,6 +1,6 @@
 use crate::random::Random;
 
-use super::case::Case;
+use super::case::{Case, solid};
 use super::client::Client;
 use super::follower::Follower;
 use super::oracle::{DraftKind, Slip, words};
@@ -123,7 +123,13 @@ impl<'a> Session<'a> {
 
     fn decide(&mut self, case: usize) {
         let drawn = self.random.unit();
-        let is_of_lines = self.cases[case].shown.trim().contains('\n') && self.profile.takes_lines;
+        let shown = self.cases[case].shown.trim();
+        let line = shown.lines().next().unwrap_or_default();
+        let is_of_lines = shown.contains('\n') && self.profile.takes_lines && solid(line) >= FEW;
+        if solid(shown) < FEW && drawn >= 0.08 {
+            // Sooner typed than taken.
+            return;
+        }
         match self.cases[case].draft.kind.clone() {
             _ if drawn < 0.04 => self.leave(),
             _ if drawn < 0.08 => {
@@ -198,6 +204,7 @@ impl<'a> Session<'a> {
             self.follow(c, false, Some(case));
         }
         self.cases[case].taken = Some(text.chars().count());
+        self.cases[case].typing.chars = solid(text);
         self.note(case, format!("TAKES {text:?}"));
         self.taken(case, is_all);
     }
@@ -300,10 +307,6 @@ impl<'a> Session<'a> {
         self.changed();
         self.sheet = 1;
         self.client.displayed = None;
-        let sheets = self.sheet;
-        for case in &mut self.cases {
-            case.typing.is_over |= case.sheet != sheets;
-        }
         self.wait(500.0, 2_000.0);
         self.type_text("and more\n");
         let (least, most) = if self.random.chance(0.3) {
@@ -382,3 +385,6 @@ impl<'a> Session<'a> {
         self.advance(self.now_ms + ms);
     }
 }
+
+/// For fewer characters nobody presses a key.
+const FEW: usize = 4;
