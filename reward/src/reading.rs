@@ -66,7 +66,14 @@ impl Reading {
             // What the user wrote there is of no more interest, unless it becomes the proposal.
             return None;
         }
-        self.shown = first_line_end(wanted).filter(|end| habits.first_line && all.end <= *end);
+        if habits.first_line && self.shown.is_none() {
+            self.shown = first_line_end(wanted).filter(|end| {
+                // More than a line was shown only if more came at once.
+                let rest = solid_chars(&wanted[*end..]);
+                let new = solid_chars(region.before_cursor);
+                !is_whole(wanted, stands, &all) || !person.typing.is_put_in(new, rest, seconds)
+            });
+        }
         let wanted = &wanted[..self.shown.unwrap_or(wanted.len())];
         let agreement = Agreement::of(wanted, stands);
         let scene = Scene {

@@ -28,6 +28,8 @@ pub(crate) struct Case {
     pub(crate) told: Option<Truth>,
     /// Whether it was told of by the client's word.
     pub(crate) is_word: bool,
+    /// Whether a request, or the client's word, told of it while it was taken.
+    pub(crate) was_seen_taken: bool,
     /// Whether the client's word ever told of it, beyond that it was shown.
     pub(crate) was_told: bool,
     /// What was inferred, and the truth at that moment.

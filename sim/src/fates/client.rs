@@ -1,4 +1,4 @@
-use echo_reward::{Change, EventKind};
+use echo_reward::{Change, EventKind, Fate};
 
 use super::case::{Case, Typing};
 use super::follower::Followed;
@@ -159,6 +159,7 @@ impl Session<'_> {
         if kind != EventKind::Shown {
             let truth = self.cases[case].truth(&self.sheets);
             self.cases[case].told = Some(truth);
+            self.cases[case].was_seen_taken |= truth.fate.is_some_and(Fate::is_taken);
             self.cases[case].is_word = true;
             self.cases[case].was_told = true;
         }
@@ -241,6 +242,7 @@ impl Session<'_> {
                 case.typing.was_seen |=
                     case.typing.chars > 0 && case.typing.parted.is_none() && truth.fate.is_none();
                 case.told = Some(truth);
+                case.was_seen_taken |= truth.fate.is_some_and(Fate::is_taken);
                 case.is_word = false;
                 case.story.push(line.clone());
             }
@@ -286,6 +288,7 @@ impl Session<'_> {
             typing: Typing::default(),
             told: None,
             is_word: false,
+            was_seen_taken: false,
             was_told: false,
             settled: None,
             story: vec![format!("{:.1} s: answered {text:?}", self.now_ms / 1000.0)],

@@ -28,6 +28,8 @@ pub enum Untold {
     ChangedAfterwards,
     /// Typed by hand with no request in between: the same text as when it is taken.
     TypedUnseen,
+    /// Taken and taken back with no request in between.
+    TakenBackUnseen,
     /// Another proposal put the same text in, or a part was taken and the rest typed.
     SameTextOfAnother,
     /// It was not shown, and the client does not tell what it shows.
@@ -48,6 +50,7 @@ impl Untold {
             Self::NoLaterRequest => "no later request",
             Self::ChangedAfterwards => "changed after the last request",
             Self::TypedUnseen => "typed between two requests",
+            Self::TakenBackUnseen => "taken back between two requests",
             Self::SameTextOfAnother => "same text put in by another",
             Self::NotShown => "not shown",
             Self::LeftOpen => "left open",
@@ -80,6 +83,7 @@ pub(crate) fn read(case: &Case, tells_shown: bool) -> Option<Reading> {
         Fate::TypedThrough if !case.typing.was_seen && !case.is_word && !case.was_told => {
             Some(Untold::TypedUnseen)
         }
+        Fate::Undone if !case.was_seen_taken => Some(Untold::TakenBackUnseen),
         _ => None,
     };
     Some(untold.map_or(Reading::Told(fate, outcome.fate), Reading::Untold))
