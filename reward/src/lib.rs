@@ -29,6 +29,7 @@ mod habits;
 mod kept;
 mod lexeme;
 mod outcome;
+mod page;
 mod person;
 mod proposal;
 mod reading;

@@ -1,6 +1,7 @@
 use std::hash::{DefaultHasher, Hasher as _};
 
 use crate::lexeme::count;
+use crate::page::{Drift, Page};
 use crate::person::Person;
 use crate::reading::{Origin, Reading};
 use crate::region::{ANCHOR_BYTES_MAX, without_last_line};
@@ -26,6 +27,7 @@ pub struct Proposal {
     right: String,
     /// A hash of the whole place that it was asked for at.
     place: u64,
+    spot: Option<Spot>,
     asked_ms: i64,
     answered_ms: i64,
     changed_ms: i64,
@@ -45,6 +47,17 @@ pub(crate) struct Sight<'a> {
     /// Bytes of prefix.
     pub(crate) cursor: usize,
     pub(crate) at_ms: i64,
+    /// The page that the document is the next state of, and how it has changed since.
+    pub(crate) page: u64,
+    pub(crate) drift: Option<Drift>,
+}
+
+/// A place on a page, from its first byte to where the text after it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Spot {
+    page: u64,
+    start: usize,
+    end: Option<usize>,
 }
 
 impl Proposal {
@@ -70,7 +83,8 @@ impl Proposal {
             file: window.file.map(str::to_owned),
             left: prefix[tail..].to_owned(),
             right: suffix[..head].to_owned(),
-            place: hash_of(window),
+            place: place_of(window),
+            spot: None,
             asked_ms: answered_ms,
             answered_ms,
             changed_ms: answered_ms,
@@ -205,13 +219,13 @@ impl Proposal {
         if sight.at_ms < self.answered_ms || self.is_lost || self.is_of_another(sight.file) {
             return None;
         }
-        let found = Region::find(sight.document, sight.cursor, &self.left, &self.right);
-        let Some(region) = found else {
+        let Some(region) = self.find(sight) else {
             return self.look_around(sight);
         };
         if self.is_ahead {
             let whole = self.left.trim_end().len();
             if region.agreed < whole.min(self.text.len() + ANCHOR_BYTES_MAX / 2) {
+                self.spot = None;
                 return None;
             }
             self.is_ahead = false;
@@ -230,6 +244,53 @@ impl Proposal {
             .look(wanted, self.habits, &region, person, seconds);
         let (fate, kept) = read?;
         self.conclude(fate, kept, region.stands, sight.at_ms)
+    }
+
+    /// Puts it on the page of the request that it answers.
+    pub(crate) fn put_on(&mut self, page: &Page) {
+        let at = page.cursor();
+        self.spot = page.is_at(self.place).then_some(Spot {
+            page: page.id,
+            start: at,
+            end: Some(at),
+        });
+    }
+
+    /// Whether its place has been followed and what stands there is as it was.
+    fn is_untouched(&self, sight: &Sight<'_>) -> bool {
+        self.spot.zip(sight.drift).is_some_and(|(spot, drift)| {
+            let bound = spot.start + self.bound();
+            spot.page == sight.page && drift.keeps(spot.start, spot.end.unwrap_or(bound).min(bound))
+        })
+    }
+
+    /// Finds its place, by following it or else by the text around it, and remembers it.
+    fn find<'a>(&mut self, sight: &Sight<'a>) -> Option<Region<'a>> {
+        let spot = self.spot.filter(|spot| spot.page == sight.page);
+        let followed = spot.zip(sight.drift).and_then(|(spot, drift)| {
+            let end = spot.end.and_then(|end| drift.end(end));
+            Some((drift.start(spot.start)?, end))
+        });
+        let (document, cursor) = (sight.document, sight.cursor);
+        let region = match followed {
+            Some((start, end)) => Some(Region::between(document, cursor, start, end, &self.right)),
+            None => Region::find(document, cursor, &self.left, &self.right),
+        };
+        let offset = Page::offset(document, cursor);
+        let on_page = |at: usize| at.checked_sub(offset);
+        self.spot = region.and_then(|region| {
+            let start = document.len() - region.onwards.len();
+            let end = match followed {
+                Some((_, end)) => end,
+                None => region.closed.then_some(start + region.stands.len()),
+            };
+            Some(Spot {
+                page: sight.page,
+                start: on_page(start)?,
+                end: end.and_then(on_page),
+            })
+        });
+        region
     }
 
     /// Of several texts, chooses the one of which most stands there.
@@ -316,7 +377,7 @@ impl Proposal {
 
     /// What stands in the proposal's place, without what the user wrote long after it.
     fn within_bound<'a>(&self, region: Region<'a>) -> Region<'a> {
-        let bound = self.text.len() * 2 + STANDS_BYTES;
+        let bound = self.bound();
         let cut = |text: &'a str| &text[..text.floor_char_boundary(bound)];
         Region {
             stands: cut(region.stands),
@@ -324,6 +385,11 @@ impl Proposal {
             onwards: cut(region.onwards),
             ..region
         }
+    }
+
+    /// Bytes of standing text that may have to do with it.
+    fn bound(&self) -> usize {
+        self.text.len() * 2 + STANDS_BYTES
     }
 
     fn is_of_another(&self, file: Option<&str>) -> bool {
@@ -354,7 +420,7 @@ impl Proposal {
         if self.outcome == Some(outcome) {
             return None;
         }
-        let bound = stands.floor_char_boundary(self.text.len() * 2 + STANDS_BYTES);
+        let bound = stands.floor_char_boundary(self.bound());
         self.stands = Some(stands[..bound].to_owned());
         self.changed_ms = at_ms;
         self.outcome = Some(outcome);
@@ -376,6 +442,11 @@ const AROUND_BYTES: usize = 50;
 
 /// Bytes of standing text kept beyond twice the proposal's length.
 const STANDS_BYTES: usize = 200;
+
+/// A hash of all that a request shows.
+pub(crate) fn place_of(window: &Window<'_>) -> u64 {
+    hash_of(window)
+}
 
 fn hash_of(value: &impl std::hash::Hash) -> u64 {
     let mut hasher = DefaultHasher::new();

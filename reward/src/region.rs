@@ -27,6 +27,49 @@ pub struct Region<'a> {
 }
 
 impl<'a> Region<'a> {
+    /// What stands between two places that have been followed; where the second is lost, it is looked for by
+    /// `right` as [`Region::find`] does.
+    pub(crate) fn between(
+        document: &'a str,
+        cursor: usize,
+        start: usize,
+        end: Option<usize>,
+        right: &str,
+    ) -> Self {
+        let closing = right[..right.len() - without_closing_line(right).len()].trim();
+        // A bracket that the editor had closed is a part of what stands before it.
+        let behind = |end: usize| {
+            let blank = document[end..].len() - document[end..].trim_start_matches(' ').len();
+            let is_there = end > start && document[end + blank..].starts_with(closing);
+            end + if is_there && !closing.is_empty() {
+                blank + closing.len()
+            } else {
+                0
+            }
+        };
+        let end = end.filter(|end| *end >= start).map(behind);
+        let end = end.or_else(|| start_of_right(document, cursor, start, right));
+        Self::of(document, cursor, start, end, usize::MAX)
+    }
+
+    fn of(
+        document: &'a str,
+        cursor: usize,
+        start: usize,
+        end: Option<usize>,
+        agreed: usize,
+    ) -> Self {
+        let stop = end.unwrap_or_else(|| cursor.max(start));
+        let seen = cursor.clamp(start, stop);
+        Self {
+            stands: &document[start..stop],
+            before_cursor: &document[start..seen],
+            onwards: &document[start..],
+            closed: end.is_some(),
+            agreed,
+        }
+    }
+
     /// Finds the place again in a later `document` (prefix and suffix joined, `cursor` bytes of
     /// prefix), given the text `left` and `right` of the cursor when the proposal was asked for.
     ///
@@ -40,25 +83,16 @@ impl<'a> Region<'a> {
     pub fn find(document: &'a str, cursor: usize, left: &str, right: &str) -> Option<Self> {
         let (agreed, start) = end_of_left(document, cursor, left)?;
         let closing = right[..right.len() - without_closing_line(right).len()].trim();
-        let right = start_of_right(document, cursor, start, right);
-        let mut end = right.unwrap_or_else(|| cursor.max(start));
-        let rest = document[start..end].trim_start().strip_prefix(closing);
-        if !closing.is_empty()
-            && rest.is_some_and(|rest| {
-                rest.trim_start_matches(' ').is_empty() || rest.starts_with(['\n', '\r'])
-            })
+        let mut end = start_of_right(document, cursor, start, right);
+        let stands = &document[start..end.unwrap_or_else(|| cursor.max(start))];
+        if let Some(rest) = stands.trim_start().strip_prefix(closing)
+            && !closing.is_empty()
+            && (rest.trim().is_empty() || rest.trim_start_matches(' ').starts_with(['\n', '\r']))
         {
             // The bracket stands as it stood, and nothing before it.
-            end = start;
+            end = Some(start);
         }
-        let seen = cursor.clamp(start, end);
-        Some(Self {
-            stands: &document[start..end],
-            before_cursor: &document[start..seen],
-            onwards: &document[start..],
-            closed: right.is_some(),
-            agreed,
-        })
+        Some(Self::of(document, cursor, start, end, agreed))
     }
 }
 

@@ -1,7 +1,8 @@
 use std::collections::VecDeque;
 
+use crate::page::{Drift, Page};
 use crate::person::Person;
-use crate::proposal::Sight;
+use crate::proposal::{Sight, place_of};
 use crate::slate;
 use crate::{Event, Outcome, Proposal, RecentAcceptance, RewardError, Window};
 
@@ -86,6 +87,9 @@ pub struct UserTracker {
     open: VecDeque<Proposal>,
     recent: RecentAcceptance,
     person: Person,
+    /// What the user has in front of him, in the order of their last use.
+    pages: Vec<Page>,
+    pages_made: u64,
 }
 
 impl UserTracker {
@@ -96,6 +100,8 @@ impl UserTracker {
             open: VecDeque::new(),
             recent: RecentAcceptance::default(),
             person: Person::default(),
+            pages: Vec::new(),
+            pages_made: 0,
         }
     }
 
@@ -110,7 +116,10 @@ impl UserTracker {
     }
 
     /// Opens a proposal. Returns news of the one that had to make room, if any.
-    pub fn proposed(&mut self, proposal: Proposal) -> Option<Change> {
+    pub fn proposed(&mut self, mut proposal: Proposal) -> Option<Change> {
+        if let Some(page) = self.pages.last() {
+            proposal.put_on(page);
+        }
         self.open.push_back(proposal);
         if self.open.len() <= self.limits.open {
             return None;
@@ -141,15 +150,16 @@ impl UserTracker {
     }
 
     fn look(&mut self, window: &Window<'_>, at_ms: i64) -> Vec<Change> {
-        if self.open.is_empty() {
-            return Vec::new();
-        }
         let document = [window.prefix, window.suffix].concat();
+        let cursor = window.prefix.len();
+        let (page, drift) = self.page_of(window.file, &document);
         let sight = Sight {
             file: window.file,
             document: &document,
-            cursor: window.prefix.len(),
+            cursor,
             at_ms,
+            page,
+            drift,
         };
         let person = &mut self.person;
         let looks = self.open.iter_mut().enumerate();
@@ -159,9 +169,32 @@ impl UserTracker {
         if !news.is_empty() {
             slate::sort_out(&mut self.open, &mut news, at_ms);
         }
+        if let Some(page) = self.pages.last_mut() {
+            page.turn(&document, cursor, place_of(window));
+        }
         let told = news.into_iter();
         told.map(|(index, outcome)| change(&self.open[index], outcome, Source::Request))
             .collect()
+    }
+
+    /// The page that `document` is the next state of, which becomes the last, and how it has changed; a new
+    /// one if there is none.
+    fn page_of(&mut self, file: Option<&str>, document: &str) -> (u64, Option<Drift>) {
+        let candidates = self.pages.iter().enumerate().rev();
+        let mut candidates = candidates.filter(|(_, page)| page.file.as_deref() == file);
+        let found = candidates.find_map(|(at, page)| Some((at, page.drift(document)?)));
+        if let Some((at, drift)) = found {
+            let page = self.pages.remove(at);
+            let id = page.id;
+            self.pages.push(page);
+            return (id, Some(drift));
+        }
+        if self.pages.len() == PAGES {
+            self.pages.remove(0);
+        }
+        self.pages_made += 1;
+        self.pages.push(Page::new(self.pages_made, file));
+        (self.pages_made, None)
     }
 
     /// Takes an editor's word on a proposal.
@@ -228,6 +261,9 @@ impl UserTracker {
         change(proposal, outcome, source)
     }
 }
+
+/// Pages remembered of one user.
+const PAGES: usize = 4;
 
 fn change(proposal: &Proposal, outcome: Outcome, source: Source) -> Change {
     Change {

@@ -49,8 +49,21 @@ pub(crate) struct Typing {
     pub(crate) parted: Option<bool>,
     /// A request showed a part of it in between.
     pub(crate) was_seen: bool,
+    /// The last character that went with it, or that before its place: what is written elsewhere is none of
+    /// it.
+    pub(crate) behind: u64,
     /// A line has ended since the last character that went with it.
     ends_line: bool,
+}
+
+impl Typing {
+    /// Nothing yet, behind the character of this id.
+    pub(crate) fn after(behind: u64) -> Self {
+        Self {
+            behind,
+            ..Self::default()
+        }
+    }
 }
 
 /// What has truly become of a proposal at some moment.
@@ -123,13 +136,17 @@ impl Case {
         taken < self.shown.trim_end().chars().count()
     }
 
-    /// A character is written right behind what went with it so far.
-    pub(crate) fn follow(&mut self, c: char, is_by_hand: bool) {
+    /// A character of this `id` is written behind another one: perhaps behind what went with it so far.
+    pub(crate) fn follow(&mut self, c: char, (behind, id): (u64, u64), is_by_hand: bool) {
         let is_all_taken = self.taken.is_some_and(|taken| !self.is_part(taken));
         let typing = &mut self.typing;
         if typing.parted.is_some() || !self.was_displayed || is_all_taken {
             return;
         }
+        if typing.behind != behind {
+            return;
+        }
+        typing.behind = id;
         if c.is_whitespace() {
             if c == '\n' {
                 typing.ends_line = true;

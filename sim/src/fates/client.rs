@@ -285,7 +285,7 @@ impl Session<'_> {
             was_displayed: false,
             is_dismissed: false,
             taken: None,
-            typing: Typing::default(),
+            typing: Typing::after(flight.anchor),
             told: None,
             is_word: false,
             was_seen_taken: false,
@@ -318,7 +318,7 @@ impl Session<'_> {
         self.cases[case].anchor = self.sheets[self.sheet].cursor_id();
         self.cases[case].sheet = self.sheet;
         if self.cases[case].taken.is_none() {
-            self.cases[case].typing = Typing::default();
+            self.cases[case].typing = Typing::after(self.cases[case].anchor);
         }
         self.client.displayed = Some(Displayed {
             case,

@@ -24,8 +24,6 @@ pub(crate) struct Session<'a> {
     pub(crate) meant_at: usize,
     lines: Vec<&'a str>,
     key_ms: f64,
-    /// Whether the cursor is away from where text is being written, to put something right.
-    is_mending: bool,
 }
 
 impl<'a> Session<'a> {
@@ -58,7 +56,6 @@ impl<'a> Session<'a> {
             meant_at: 0,
             lines,
             key_ms,
-            is_mending: false,
             random,
         }
     }
@@ -157,7 +154,10 @@ impl<'a> Session<'a> {
             }
             DraftKind::Straying if drawn < 0.45 && is_of_lines => self.take_line(case),
             DraftKind::Foreign if drawn < 0.18 => self.take_back(case),
-            DraftKind::Foreign if drawn < 0.3 => self.take(case),
+            DraftKind::Foreign if drawn < 0.3 => {
+                self.take(case);
+                self.type_text("\n");
+            }
             _ => {}
         }
     }
@@ -194,17 +194,14 @@ impl<'a> Session<'a> {
 
     fn put_in(&mut self, case: usize, text: &str, is_all: bool) {
         let offset = self.client.displayed.map_or(0, |shown| shown.offset);
-        let rest: String = text.chars().skip(offset).collect();
         // What was typed of it by hand becomes a part of it.
-        let sheet = &mut self.sheets[self.sheet];
-        sheet.delete(offset);
-        let typed: String = text.chars().take(offset).collect();
-        sheet.put(&[typed.as_str(), &rest].concat(), Some(case));
-        for c in rest.chars() {
-            self.follow(c, false, Some(case));
+        self.sheets[self.sheet].claim(offset, case);
+        for (place, c) in text.chars().enumerate().skip(offset) {
+            self.write(c, Some((case, place)));
         }
         self.cases[case].taken = Some(text.chars().count());
         self.cases[case].typing.chars = solid(text);
+        self.cases[case].typing.behind = self.sheets[self.sheet].cursor_id();
         self.note(case, format!("TAKES {text:?}"));
         self.taken(case, is_all);
     }
@@ -238,7 +235,6 @@ impl<'a> Session<'a> {
     /// Puts right what is wrong in a proposal that was taken.
     fn fix(&mut self, case: usize, slips: &[Slip]) {
         let end = self.sheets[self.sheet].cursor_id();
-        self.is_mending = true;
         for slip in slips.iter().rev() {
             if slip.at + slip.chars > self.cases[case].shown.chars().count() {
                 continue;
@@ -259,7 +255,6 @@ impl<'a> Session<'a> {
                 self.type_text(&slip.right);
             }
         }
-        self.is_mending = false;
         self.wait(200.0, 800.0);
         if self.sheets[self.sheet].go_to(end) {
             self.changed();
@@ -357,20 +352,20 @@ impl<'a> Session<'a> {
 
     fn type_key(&mut self, c: char) {
         self.key();
-        self.sheets[self.sheet].put(&c.to_string(), None);
-        self.follow(c, true, None);
+        self.write(c, None);
         self.typed(c);
     }
 
-    /// Every proposal whose place is being written is compared with what is written.
-    fn follow(&mut self, c: char, is_by_hand: bool, but: Option<usize>) {
-        if self.is_mending {
-            return;
-        }
-        let sheet = self.sheet;
-        for (number, case) in self.cases.iter_mut().enumerate() {
-            if Some(number) != but && case.sheet == sheet {
-                case.follow(c, is_by_hand);
+    /// Writes one character; every proposal whose place is being written is compared with it.
+    fn write(&mut self, c: char, from: Option<(usize, usize)>) {
+        let sheet = &mut self.sheets[self.sheet];
+        let behind = sheet.cursor_id();
+        sheet.put_one(c, from);
+        let ids = (behind, sheet.cursor_id());
+        for case in &mut self.cases {
+            let is_own = from.is_some_and(|(proposal, _)| proposal == case.number);
+            if case.sheet == self.sheet && !is_own {
+                case.follow(c, ids, from.is_none());
             }
         }
     }

@@ -37,23 +37,32 @@ impl Sheet {
             cursor: 0,
             next_id: 1,
         };
-        sheet.put(after, None);
+        sheet.put(after);
         sheet.cursor = 0;
-        sheet.put(before, None);
+        sheet.put(before);
         sheet
     }
 
     /// Writes at the cursor.
-    pub(crate) fn put(&mut self, text: &str, from: Option<usize>) {
-        for (place, c) in text.chars().enumerate() {
-            let cell = Cell {
-                c,
-                id: self.next_id,
-                from: from.map(|proposal| (proposal, place)),
-            };
-            self.next_id += 1;
-            self.cells.insert(self.cursor, cell);
-            self.cursor += 1;
+    pub(crate) fn put(&mut self, text: &str) {
+        for c in text.chars() {
+            self.put_one(c, None);
+        }
+    }
+
+    /// Writes one character, which may be that at a place of a proposal.
+    pub(crate) fn put_one(&mut self, c: char, from: Option<(usize, usize)>) {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.cells.insert(self.cursor, Cell { c, id, from });
+        self.cursor += 1;
+    }
+
+    /// Takes the characters before the cursor, typed by hand, for the beginning of a proposal.
+    pub(crate) fn claim(&mut self, chars: usize, proposal: usize) {
+        let from = self.cursor.saturating_sub(chars);
+        for (place, cell) in self.cells[from..self.cursor].iter_mut().enumerate() {
+            cell.from = Some((proposal, place));
         }
     }
 

@@ -1,0 +1,281 @@
+use memchr::memmem;
+
+/// The text around a user's cursor at his last request, by which places are followed through his edits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Page {
+    pub(crate) file: Option<String>,
+    /// A number of its own.
+    pub(crate) id: u64,
+    /// What the last request showed, cut to a bound around the cursor.
+    text: String,
+    /// Bytes of that before the cursor.
+    cursor: usize,
+    /// Whether it ends where the text of the request ended.
+    is_end: bool,
+    /// The place of the request, by which its answers find the page again.
+    place: u64,
+}
+
+/// Where the text of one page is in a later one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Drift {
+    /// This range of the old text stands unchanged at the start of the new one.
+    head: Option<Common>,
+    /// This range of the old text stands unchanged at the end of the new one.
+    tail: Option<Common>,
+    /// Where the old text ends and where the new one does, if that is the same place.
+    end: Option<(usize, usize)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Common {
+    old: usize,
+    new: usize,
+    len: usize,
+}
+
+impl Page {
+    pub(crate) fn new(id: u64, file: Option<&str>) -> Self {
+        Self {
+            file: file.map(str::to_owned),
+            id,
+            text: String::new(),
+            cursor: 0,
+            is_end: false,
+            place: 0,
+        }
+    }
+
+    /// Takes the text of a later request, which was made at `place`.
+    pub(crate) fn turn(&mut self, document: &str, cursor: usize, place: u64) {
+        let from = Self::offset(document, cursor);
+        let to = document.floor_char_boundary((cursor + PAGE_BYTES / 2).min(document.len()));
+        self.text.clear();
+        self.text.push_str(&document[from..to]);
+        self.cursor = cursor - from;
+        self.is_end = to == document.len();
+        self.place = place;
+    }
+
+    /// Whether a request for this place was the last.
+    pub(crate) fn is_at(&self, place: u64) -> bool {
+        self.place == place
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Where the page's own start is in the document that it was taken from.
+    pub(crate) fn offset(document: &str, cursor: usize) -> usize {
+        document.ceil_char_boundary(cursor.saturating_sub(PAGE_BYTES / 2))
+    }
+
+    /// Bytes of its text before the cursor.
+    pub(crate) fn cursor(&self) -> usize {
+        self.cursor
+    }
+
+    /// Where this page's text is in `document`; `None` when it is another text.
+    pub(crate) fn drift(&self, document: &str) -> Option<Drift> {
+        let (old, new) = (self.text.as_bytes(), document.as_bytes());
+        let head = common_head(old, new);
+        let tail = common_tail(old, new, self.cursor, self.is_end);
+        let is_known = head.is_some() || tail.is_some_and(|tail| tail.len >= KNOWN_BYTES);
+        is_known.then_some(Drift {
+            head,
+            tail,
+            end: self.is_end.then_some((old.len(), new.len())),
+        })
+    }
+}
+
+impl Drift {
+    /// Where a place is now, as seen from the text before it.
+    pub(crate) fn start(&self, at: usize) -> Option<usize> {
+        let by_tail = || {
+            // What follows must be enough to know it by.
+            let tail = self.tail?;
+            (at >= tail.old && at + KNOWN_BYTES <= tail.old + tail.len)
+                .then(|| at - tail.old + tail.new)
+        };
+        self.by_head(at).or_else(by_tail)
+    }
+
+    /// Where a place is now, as seen from the text after it.
+    pub(crate) fn end(&self, at: usize) -> Option<usize> {
+        let tail = self
+            .tail
+            .filter(|tail| (tail.old..=tail.old + tail.len).contains(&at));
+        let at_end = self.end.filter(|(old, _)| *old == at).map(|(_, new)| new);
+        tail.map(|tail| at - tail.old + tail.new)
+            .or(at_end)
+            .or_else(|| self.by_head(at))
+    }
+
+    fn by_head(&self, at: usize) -> Option<usize> {
+        let head = self.head?;
+        (head.old..=head.old + head.len)
+            .contains(&at)
+            .then(|| at - head.old + head.new)
+    }
+
+    /// Whether the text between two places, and what is right beside them, is as it was.
+    pub(crate) fn keeps(&self, from: usize, to: usize) -> bool {
+        let holds =
+            |common: Option<Common>| common.is_some_and(|c| from >= c.old && to < c.old + c.len);
+        holds(self.head) || (holds(self.tail) && self.tail.is_some_and(|tail| from > tail.old))
+    }
+}
+
+/// The text that both begin with, or that begins one and stands somewhere in the other: a window that has
+/// moved on.
+fn common_head(old: &[u8], new: &[u8]) -> Option<Common> {
+    let same = |old_at: usize, new_at: usize| Common {
+        old: old_at,
+        new: new_at,
+        len: agreeing(&old[old_at..], &new[new_at..]),
+    };
+    let plain = same(0, 0);
+    if plain.len >= KNOWN_BYTES.min(old.len()).min(new.len()).max(1) {
+        return Some(plain);
+    }
+    let probe = PROBE_BYTES.min(old.len()).min(new.len());
+    if probe < KNOWN_BYTES {
+        return None;
+    }
+    let moved_on = memmem::find_iter(old, &new[..probe]).map(|at| same(at, 0));
+    let moved_back = memmem::find_iter(new, &old[..probe]).map(|at| same(0, at));
+    let found = moved_on.take(TRIES).chain(moved_back.take(TRIES));
+    found.max_by_key(|common| common.len)
+}
+
+/// The same at the end.
+fn common_tail(old: &[u8], new: &[u8], cursor: usize, is_end: bool) -> Option<Common> {
+    let same = |old_end: usize, new_end: usize| {
+        let len = agreeing_back(&old[..old_end], &new[..new_end]);
+        Common {
+            old: old_end - len,
+            new: new_end - len,
+            len,
+        }
+    };
+    let plain = same(old.len(), new.len());
+    if plain.len >= KNOWN_BYTES.min(old.len()).min(new.len()).max(1) {
+        return Some(plain);
+    }
+    // Both texts end where the file does, however short what they share there is.
+    let at_end = is_end.then_some(plain);
+    let probe = PROBE_BYTES.min(old.len()).min(new.len());
+    if probe < KNOWN_BYTES {
+        return at_end;
+    }
+    let (old_tail, new_tail) = (&old[old.len() - probe..], &new[new.len() - probe..]);
+    let moved_on = memmem::find_iter(new, old_tail).map(|at| same(old.len(), at + probe));
+    let moved_back = memmem::find_iter(old, new_tail).map(|at| same(at + probe, new.len()));
+    // What stood before the cursor says nothing of what stood after it.
+    let is_after = old.len() - cursor >= probe;
+    let moved_on = moved_on.take(if is_after { TRIES } else { 0 });
+    let found = moved_on.chain(moved_back.take(TRIES));
+    found.max_by_key(|common| common.len).or(at_end)
+}
+
+/// How many bytes agree from the start on.
+fn agreeing(a: &[u8], b: &[u8]) -> usize {
+    let words = a.chunks_exact(WORD).zip(b.chunks_exact(WORD));
+    let whole = words.take_while(|(a, b)| a == b).count() * WORD;
+    let rest = a[whole..].iter().zip(&b[whole..]);
+    whole + rest.take_while(|(a, b)| a == b).count()
+}
+
+/// How many bytes agree from the end on.
+fn agreeing_back(a: &[u8], b: &[u8]) -> usize {
+    let words = a.rchunks_exact(WORD).zip(b.rchunks_exact(WORD));
+    let whole = words.take_while(|(a, b)| a == b).count() * WORD;
+    let rest = a[..a.len() - whole]
+        .iter()
+        .rev()
+        .zip(b[..b.len() - whole].iter().rev());
+    whole + rest.take_while(|(a, b)| a == b).count()
+}
+
+/// Bytes of text kept of one page.
+const PAGE_BYTES: usize = 4_096;
+
+/// Bytes by which a text is searched for.
+const PROBE_BYTES: usize = 64;
+
+/// Fewer bytes than these agree by chance.
+const KNOWN_BYTES: usize = 16;
+
+/// Places that are tried where a text repeats itself.
+const TRIES: usize = 4;
+
+/// Bytes compared at once.
+const WORD: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TEXT: &str = "fn first() -> usize {\n    1\n}\n\nfn second() -> usize {\n    2\n}\n\nfn third() -> usize {\n    3\n}\n";
+
+    fn page(text: &str, cursor: usize) -> Page {
+        let mut page = Page::new(1, None);
+        page.turn(text, cursor, 0);
+        page
+    }
+
+    #[test]
+    fn a_place_is_followed_through_an_edit_and_a_moved_window() {
+        let at = TEXT.find("    2").unwrap();
+        let page = page(TEXT, at);
+        // Text put in at the place; an edit before it; a window that begins later and ends later.
+        let put_in = TEXT.replace("    2", "    let two = 2;\n    2");
+        let drift = page.drift(&put_in).unwrap();
+        assert_eq!((drift.start(at), drift.end(at)), (Some(at), Some(at + 17)));
+        let edited = TEXT.replace("first", "the_first");
+        let drift = page.drift(&edited).unwrap();
+        assert_eq!(
+            (drift.start(at), drift.end(at)),
+            (Some(at + 4), Some(at + 4))
+        );
+        let moved = [&TEXT[10..], "\nfn fourth() -> usize {\n    4\n}\n"].concat();
+        let drift = page.drift(&moved).unwrap();
+        assert_eq!(
+            (drift.start(at), drift.end(at)),
+            (Some(at - 10), Some(at - 10))
+        );
+        assert!(drift.keeps(at, at + 5));
+        assert_eq!(page.drift("another text altogether"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_put_in_stands_between_start_and_end(
+            before in "[a-z \n]{40,80}", put_in in "[A-Z \n]{0,40}", after in "[a-z \n]{40,80}",
+        ) {
+            let old = [before.as_str(), &after].concat();
+            let new = [before.as_str(), &put_in, &after].concat();
+            let page = page(&old, before.len());
+            let drift = page.drift(&new).unwrap();
+            let (start, end) = (drift.start(before.len()), drift.end(before.len()));
+            let stands = start.zip(end).map(|(start, end)| &new[start..end]);
+            prop_assert_eq!(stands, Some(put_in.as_str()));
+        }
+
+        #[test]
+        fn never_panics_and_cuts_no_character(
+            old in any::<String>(), new in any::<String>(), at in any::<prop::sample::Index>(),
+        ) {
+            let cursor = old.floor_char_boundary(at.index(old.len() + 1));
+            let page = page(&old, cursor);
+            if let Some(drift) = page.drift(&new) {
+                for place in [drift.start(page.cursor()), drift.end(page.cursor())] {
+                    prop_assert!(place.is_none_or(|at| at <= new.len()));
+                }
+            }
+        }
+    }
+}
