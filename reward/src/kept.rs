@@ -10,7 +10,8 @@ pub struct Kept {
     pub prefix_share: f64,
     /// Characters of the proposal's lexemes that are found again.
     pub chars: u32,
-    /// Levenshtein distance divided by the longer length, both texts trimmed; in [0, 1].
+    /// Levenshtein distance from the proposal to the standing text up to the last lexeme that agrees, divided
+    /// by the longer length, both trimmed; in [0, 1].
     pub edit_distance: f64,
 }
 
@@ -29,12 +30,16 @@ impl Kept {
         let agreeing = wanted.iter().zip(&found).take_while(|(a, b)| a == b);
         let common = agreeing.count();
         let run = chars_of(&wanted[..common]);
-        let chars = run + heaviest_common(&wanted[common..], &found[common..]);
+        let (more, end) = heaviest_common(&wanted[common..], &found[common..]);
+        let chars = run + more;
+        // What was written after the last lexeme that agrees is no part of it.
+        let last = found[..common + end].last();
+        let end = last.map_or(0, |last| end_within(stands, last.text));
         Self {
             share: ratio(chars, all),
             prefix_share: ratio(run, all),
             chars,
-            edit_distance: distance(proposal.trim(), stands.trim()),
+            edit_distance: distance(proposal.trim(), stands[..end].trim()),
         }
     }
 }
@@ -104,8 +109,16 @@ fn ratio(part: u32, all: u32) -> f64 {
     }
 }
 
-/// Weight in characters of the heaviest common subsequence of two lists of lexemes.
-fn heaviest_common(a: &[Lexeme<'_>], b: &[Lexeme<'_>]) -> u32 {
+/// Where `part`, which was cut out of `text`, ends in it.
+fn end_within(text: &str, part: &str) -> usize {
+    let start = part.as_ptr() as usize - text.as_ptr() as usize;
+    start + part.len()
+}
+
+/// Weight in characters of the heaviest common subsequence of two lists of lexemes, and how many lexemes of
+/// the second it takes to reach that.
+fn heaviest_common(a: &[Lexeme<'_>], b: &[Lexeme<'_>]) -> (u32, usize) {
+    let length = b.len();
     // What both end with is common to them, whatever stands before it.
     let (a, b, tail) = without_common_end(a, b);
     let mut row = vec![0_u32; b.len() + 1];
@@ -121,7 +134,13 @@ fn heaviest_common(a: &[Lexeme<'_>], b: &[Lexeme<'_>]) -> u32 {
             diagonal = above;
         }
     }
-    row[b.len()] + tail
+    let heaviest = row[b.len()];
+    let end = if tail > 0 {
+        length
+    } else {
+        row.partition_point(|weight| *weight < heaviest)
+    };
+    (heaviest + tail, end)
 }
 
 /// Both lists without the end that they share, and its weight.
@@ -200,7 +219,9 @@ mod tests {
                     };
                 }
             }
-            prop_assert_eq!(heaviest_common(&a, &b), table[a.len()][b.len()]);
+            let (heaviest, end) = heaviest_common(&a, &b);
+            prop_assert_eq!(heaviest, table[a.len()][b.len()]);
+            prop_assert_eq!(heaviest, table[a.len()][end]);
         }
 
         #[test]

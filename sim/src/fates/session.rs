@@ -211,6 +211,7 @@ impl<'a> Session<'a> {
         self.take(case);
         self.wait(400.0, 3_000.0);
         self.sheets[self.sheet].take_back(case);
+        self.close_up();
         self.note(case, "TAKES IT BACK".to_owned());
         self.changed();
         self.wait(300.0, 2_000.0);
@@ -248,9 +249,7 @@ impl<'a> Session<'a> {
                 self.changed();
                 self.wait(200.0, 800.0);
                 for _ in 0..slip.chars {
-                    self.sheets[self.sheet].delete(1);
-                    self.key();
-                    self.changed();
+                    self.rub_out();
                 }
                 self.type_text(&slip.right);
             }
@@ -289,9 +288,7 @@ impl<'a> Session<'a> {
         let wrong = shown.chars().count() - agreeing;
         self.note(case, format!("DELETES its last {wrong} characters"));
         for _ in 0..wrong {
-            self.sheets[self.sheet].delete(1);
-            self.key();
-            self.changed();
+            self.rub_out();
         }
         self.meant_at = from + agreeing;
     }
@@ -366,6 +363,32 @@ impl<'a> Session<'a> {
             let is_own = from.is_some_and(|(proposal, _)| proposal == case.number);
             if case.sheet == self.sheet && !is_own {
                 case.follow(c, ids, from.is_none());
+            }
+        }
+    }
+
+    /// Deletes the character before the cursor.
+    fn rub_out(&mut self) {
+        self.sheets[self.sheet].delete(1);
+        self.close_up();
+        self.key();
+        self.changed();
+    }
+
+    /// A place whose character before it is gone is where the cursor is now.
+    fn close_up(&mut self) {
+        let sheet = &self.sheets[self.sheet];
+        let here = sheet.cursor_id();
+        for case in self
+            .cases
+            .iter_mut()
+            .filter(|case| case.sheet == self.sheet)
+        {
+            if !sheet.has(case.anchor) {
+                case.anchor = here;
+            }
+            if !sheet.has(case.typing.behind) {
+                case.typing.behind = here;
             }
         }
     }

@@ -115,6 +115,11 @@ impl Sheet {
         at.is_some()
     }
 
+    /// Whether the character of this id stands.
+    pub(crate) fn has(&self, id: u64) -> bool {
+        self.place_of(id).is_some()
+    }
+
     fn place_of(&self, id: u64) -> Option<usize> {
         if id == 0 {
             return Some(0);
