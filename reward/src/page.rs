@@ -113,6 +113,13 @@ impl Drift {
             .or_else(|| self.by_head(at))
     }
 
+    /// Where a place is now whose text before it was deleted, with the place itself: where that text began.
+    pub(crate) fn closed_up(&self, at: usize) -> Option<usize> {
+        let head = self.head?;
+        let deleted = at.checked_sub(head.old + head.len)?;
+        (deleted <= DELETED_BYTES).then_some(head.new + head.len)
+    }
+
     fn by_head(&self, at: usize) -> Option<usize> {
         let head = self.head?;
         (head.old..=head.old + head.len)
@@ -207,6 +214,9 @@ const PROBE_BYTES: usize = 64;
 
 /// Fewer bytes than these agree by chance.
 const KNOWN_BYTES: usize = 16;
+
+/// When more is deleted before a place, it is not followed.
+const DELETED_BYTES: usize = 64;
 
 /// Places that are tried where a text repeats itself.
 const TRIES: usize = 4;

@@ -276,6 +276,13 @@ impl Proposal {
             Some((start, end)) => Some(Region::between(document, cursor, start, end, &self.right)),
             None => Region::find(document, cursor, &self.left, &self.right),
         };
+        let region = region.or_else(|| {
+            let (spot, drift) = spot.zip(sight.drift)?;
+            let start = drift.closed_up(spot.start)?;
+            let start = document.floor_char_boundary(start);
+            let end = spot.end.and_then(|end| drift.end(end));
+            Some(Region::between(document, cursor, start, end, &self.right))
+        });
         let offset = Page::offset(document, cursor);
         let on_page = |at: usize| at.checked_sub(offset);
         self.spot = region.and_then(|region| {
