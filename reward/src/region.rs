@@ -141,7 +141,7 @@ fn end_of_changed_line(document: &str, cursor: usize, left: &str) -> Option<(usi
     let end = &line[line.ceil_char_boundary(line.len() - LINE_BYTES)..];
     let reach = document.floor_char_boundary(start + line.len() * 2 + ANCHOR_BYTES);
     let at = document[start..reach].find(end)?;
-    Some((LINE_BYTES, start + at + end.len()))
+    Some((ANCHOR_BYTES_SURE, start + at + end.len()))
 }
 
 /// The end of a line by which it is known again when it has been changed.

@@ -23,9 +23,10 @@ pub(crate) fn sort_out(
         }
         let kept = |index: usize| {
             let outcome = open[index].outcome();
-            outcome.map(|o| (o.fate == Fate::Accepted, o.accepted_chars))
+            let is_part = |o: &&Outcome| o.fate == Fate::Partial;
+            outcome.map(|o| (outcome.filter(is_part).is_none(), o.accepted_chars))
         };
-        // The first of those of which most stands, one that stands in full before any other.
+        // The first of those of which most stands; what was taken in part was taken in full elsewhere.
         let taken = slate.iter().rev().filter(|index| open[**index].is_taken());
         let winner = taken.copied().max_by_key(|index| kept(*index));
         let shown = open[slate[0]].text().trim().to_owned();

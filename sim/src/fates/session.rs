@@ -127,6 +127,7 @@ impl<'a> Session<'a> {
             // Sooner typed than taken.
             return;
         }
+        let shown_chars = shown.chars().count();
         match self.cases[case].draft.kind.clone() {
             _ if drawn < 0.04 => self.leave(),
             _ if drawn < 0.08 => {
@@ -143,12 +144,12 @@ impl<'a> Session<'a> {
             DraftKind::Right if drawn < 0.82 => self.write_own(case),
             // The user types it.
             DraftKind::Right => {}
-            DraftKind::Wrong(slips) if drawn < 0.6 => {
+            DraftKind::Wrong(slips) if drawn < 0.6 && self.is_worth(case, &slips) => {
                 self.take(case);
                 self.fix(case, &slips);
             }
             DraftKind::Wrong(_) if drawn < 0.68 => self.take_back(case),
-            DraftKind::Straying if drawn < 0.3 => {
+            DraftKind::Straying if drawn < 0.3 && self.agreeing(case) * 2 > shown_chars => {
                 self.take(case);
                 self.cut_tail(case);
             }
@@ -171,6 +172,20 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Characters of what is shown that are just what is meant.
+    fn agreeing(&self, case: usize) -> usize {
+        let case = &self.cases[case];
+        let meant = self.text[case.meant_at.min(self.text.len())..].iter();
+        let both = meant.zip(case.shown.chars());
+        both.take_while(|(a, b)| **a == *b).count()
+    }
+
+    /// Whether more of a proposal is right than wrong.
+    fn is_worth(&self, case: usize, slips: &[Slip]) -> bool {
+        let wrong: usize = slips.iter().map(|slip| slip.chars).sum();
+        wrong * 2 < solid(&self.cases[case].shown)
+    }
+
     /// Takes the first line of several.
     fn take_line(&mut self, case: usize) {
         let shown = self.cases[case].shown.clone();
@@ -183,11 +198,7 @@ impl<'a> Session<'a> {
             let chars = shown[..line].chars().count();
             let rest = self.text.len() - self.cases[case].meant_at;
             // Of a straying draft, the line may already stray.
-            let agreeing = self.text[self.cases[case].meant_at..]
-                .iter()
-                .zip(shown.chars())
-                .take_while(|(a, b)| **a == *b)
-                .count();
+            let agreeing = self.agreeing(case);
             self.meant_at = self.cases[case].meant_at + chars.min(agreeing).min(rest);
         }
     }
@@ -263,7 +274,9 @@ impl<'a> Session<'a> {
     /// Renames something in a proposal that was right.
     fn change_mind(&mut self, case: usize) {
         let shown = self.cases[case].shown.clone();
-        let words = words(&shown);
+        let mut words = words(&shown);
+        // Nobody takes a proposal to keep less than half of it.
+        words.retain(|(start, end)| (end - start) * 2 < solid(&shown));
         let Some((start, end)) = words.get(self.random.below(words.len())).copied() else {
             return;
         };
@@ -279,11 +292,7 @@ impl<'a> Session<'a> {
     fn cut_tail(&mut self, case: usize) {
         let shown = self.cases[case].shown.clone();
         let from = self.cases[case].meant_at;
-        let meant = self.text[from.min(self.text.len())..].iter();
-        let agreeing = meant
-            .zip(shown.chars())
-            .take_while(|(a, b)| **a == *b)
-            .count();
+        let agreeing = self.agreeing(case);
         self.wait(300.0, 2_000.0);
         let wrong = shown.chars().count() - agreeing;
         self.note(case, format!("DELETES its last {wrong} characters"));
