@@ -356,9 +356,44 @@ impl Proposal {
         self.reading.is_shown = true;
         self.is_ahead = false;
         let is_taken = self.outcome.is_some_and(|o| o.fate.is_taken());
-        let (fate, kept) = self.reading.told(&self.text, event, is_taken)?;
+        if event.kind == EventKind::Rejected && is_taken {
+            return self.disown(at_ms);
+        }
+        let (fate, kept) = self.reading.told(&self.text, event)?;
         let stands = event.text.unwrap_or(&self.text).to_owned();
         self.conclude(fate, kept, &stands, at_ms)
+    }
+
+    /// What stands there was not taken, the editor says: what is as it was proposed was typed by hand, and
+    /// anything else is the user's own.
+    fn disown(&mut self, at_ms: i64) -> Option<Outcome> {
+        if !self.reading.disown() {
+            return None;
+        }
+        let outcome = self.outcome?;
+        let fate = match outcome.fate {
+            Fate::Accepted | Fate::Partial => Fate::TypedThrough,
+            Fate::Refined => Fate::Rejected,
+            _ => return None,
+        };
+        let kept_share = if fate.is_taken() {
+            outcome.kept_share
+        } else {
+            0.0
+        };
+        let accepted_chars = if fate.is_taken() {
+            outcome.accepted_chars
+        } else {
+            0
+        };
+        self.changed_ms = at_ms;
+        self.outcome = Some(Outcome {
+            fate,
+            kept_share,
+            accepted_chars,
+            ..outcome
+        });
+        self.outcome
     }
 
     /// Closes what was read of it as one of a slate whose other text was taken, or which the user need not

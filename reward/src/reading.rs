@@ -23,6 +23,8 @@ pub(crate) struct Reading {
     part: Option<usize>,
     /// Whether `part` is a guess that the next look corrects.
     is_guess: bool,
+    /// Whether the editor told that it was taken.
+    is_told_taken: bool,
     /// Whether it was seen there unchanged, or told of: what is only like it may have been typed after all.
     is_sure: bool,
     /// Characters that had been typed in agreement at the last look, and its seconds since the answer.
@@ -143,6 +145,13 @@ impl Reading {
             ..
         } = *scene;
         let is_typed = self.origin == Origin::Agreeing || scene.is_disowned;
+        if is_typed && agreement.chars * 2 >= solid_chars(wanted) {
+            self.take(Some(agreement.end), true);
+            return (
+                self.taken_fate(),
+                share_of_part(wanted, agreement.end, stands),
+            );
+        }
         let rest = run_share(&wanted[agreement.end..], &stands[agreement.stands_end..]);
         if agreement.is_of_lines && agreement.chars > 0 && (is_typed || rest < ALIKE) {
             self.take(Some(agreement.end), is_typed || agreement.chars < FEW);
@@ -229,14 +238,19 @@ impl Reading {
         is_gone.then_some((self.lost_fate(), kept))
     }
 
-    /// Takes an event's word on the proposal `text`, some of which still stands if `is_taken`. `None` when
-    /// it says nothing of what became of it.
-    pub(crate) fn told(
-        &mut self,
-        text: &str,
-        event: &Event<'_>,
-        is_taken: bool,
-    ) -> Option<(Fate, Kept)> {
+    /// Takes the editor's word that what stands was not taken. Returns whether it can be believed: it cannot
+    /// when the editor has said before that it was.
+    pub(crate) fn disown(&mut self) -> bool {
+        if self.is_told_taken {
+            return false;
+        }
+        self.is_dismissed = true;
+        self.is_by_hand = true;
+        true
+    }
+
+    /// Takes an event's word on the proposal `text`. `None` when it says nothing of what became of it.
+    pub(crate) fn told(&mut self, text: &str, event: &Event<'_>) -> Option<(Fate, Kept)> {
         let wanted = text.trim();
         if let Some(shown) = event.shown_chars {
             self.shown = end_of_chars(text, shown).filter(|end| *end < wanted.len());
@@ -245,7 +259,7 @@ impl Reading {
         let said = event.text.unwrap_or(wanted).trim();
         match event.kind {
             EventKind::Shown => None,
-            EventKind::Rejected if is_taken || self.origin == Origin::Taken => None,
+            EventKind::Rejected if self.origin == Origin::Taken => None,
             EventKind::Rejected => {
                 self.is_dismissed = true;
                 Some((Fate::Rejected, Kept::measure(wanted, "")))
@@ -272,6 +286,7 @@ impl Reading {
                 let guess = (event.kind == EventKind::Partial)
                     .then(|| first_line_end(wanted).or_else(|| first_word_end(wanted)));
                 self.take(told.or(guess.flatten()), false);
+                self.is_told_taken = true;
                 self.is_sure = true;
                 self.is_guess = told.is_none() && self.part.is_some();
                 let end = self.part.unwrap_or(wanted.len());

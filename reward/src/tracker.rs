@@ -135,16 +135,20 @@ impl UserTracker {
     /// holding an answer that was itself asked for ahead and that the user has not come to yet. That text
     /// is taken out of it again: what remains is what the user has in front of him.
     pub fn request(&mut self, window: &Window<'_>, is_said_ahead: bool, at_ms: i64) -> Seen {
-        let inner = self.open.iter().rev().find_map(|p| {
+        let taken_out = self.open.iter().rev().find_map(|p| {
             let is_new = p.is_too_new(at_ms) && !p.is_taken();
             let is_ahead = is_said_ahead || p.is_ahead() || is_new;
-            is_ahead.then(|| p.taken_out_of(window)).flatten()
+            let window = is_ahead.then(|| p.taken_out_of(window)).flatten()?;
+            Some((window, p.is_ahead()))
         });
-        let is_ahead = is_said_ahead || inner.is_some();
-        let changes = match (inner, is_said_ahead) {
-            (Some(inner), _) => self.look(&inner, at_ms),
-            (None, false) => self.look(window, at_ms),
-            (None, true) => Vec::new(),
+        let is_ahead = is_said_ahead || taken_out.is_some();
+        let changes = match taken_out {
+            // The user is where an answer was asked for ahead of him.
+            Some((window, true)) => self.look(&window, at_ms),
+            // What remains is what the last request showed.
+            Some((_, false)) => Vec::new(),
+            None if is_said_ahead => Vec::new(),
+            None => self.look(window, at_ms),
         };
         Seen { changes, is_ahead }
     }

@@ -122,6 +122,8 @@ impl Case {
         match self.typing.parted {
             _ if self.typing.chars == all => of(Fate::TypedThrough, 1.0),
             Some(true) => of(Fate::TypedThrough, share),
+            // Most of it was typed just as it was proposed.
+            Some(false) if share >= HALF => of(Fate::TypedThrough, share),
             Some(false) => of(Fate::Rejected, 0.0),
             None if self.is_dismissed => of(Fate::Rejected, 0.0),
             None => Truth {
@@ -173,6 +175,9 @@ impl Case {
         }
     }
 }
+
+/// From this share on, a proposal that was typed by hand was typed through.
+const HALF: f64 = 0.5;
 
 /// Below this share, a proposal that was taken is gone.
 const LEAST: f64 = 0.1;
