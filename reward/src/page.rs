@@ -94,9 +94,10 @@ impl Drift {
     /// Where a place is now, as seen from the text before it.
     pub(crate) fn start(&self, at: usize) -> Option<usize> {
         let by_tail = || {
-            // What follows must be enough to know it by.
+            // What follows must be enough to know it by, and what is before it must stand, too: text that
+            // was changed up to the place itself was changed at the place.
             let tail = self.tail?;
-            (at >= tail.old && at + KNOWN_BYTES <= tail.old + tail.len)
+            (at > tail.old && at + KNOWN_BYTES <= tail.old + tail.len)
                 .then(|| at - tail.old + tail.new)
         };
         self.by_head(at).or_else(by_tail)
