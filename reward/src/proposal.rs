@@ -224,8 +224,11 @@ impl Proposal {
         };
         if self.is_ahead {
             let whole = self.left.trim_end().len();
-            if region.agreed < whole.min(self.text.len() + ANCHOR_BYTES_MAX / 2) {
+            let is_here = region.agreed >= whole.min(self.text.len() + ANCHOR_BYTES_MAX / 2);
+            if !is_here || !region.before_cursor.trim().is_empty() {
+                // Who has gone on has not been seen to stop here.
                 self.spot = None;
+                self.is_lost |= is_here;
                 return None;
             }
             self.is_ahead = false;

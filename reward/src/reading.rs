@@ -258,6 +258,11 @@ impl Reading {
         let wanted = &wanted[..self.shown.unwrap_or(wanted.len())];
         let said = event.text.unwrap_or(wanted).trim();
         match event.kind {
+            // What is shown again after it was taken is gone.
+            EventKind::Shown if self.is_told_taken => {
+                self.is_told_taken = false;
+                Some((Fate::Undone, Kept::measure(wanted, "")))
+            }
             EventKind::Shown => None,
             EventKind::Rejected if self.origin == Origin::Taken => None,
             EventKind::Rejected => {
