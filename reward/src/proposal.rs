@@ -321,7 +321,7 @@ impl Proposal {
     /// Looks for a proposal that was taken and whose place is gone: the line that it was put into may have
     /// been removed or changed with it.
     fn look_around(&mut self, sight: &Sight<'_>) -> Option<Outcome> {
-        if self.reading.origin != Origin::Taken {
+        if !self.is_taken() {
             return None;
         }
         let left = without_last_line(&self.left)?;

@@ -43,6 +43,8 @@ pub(crate) enum Origin {
     Taken,
     /// The user typed something else.
     Typed,
+    /// The proposal was taken, and removed again.
+    Removed,
 }
 
 impl Reading {
@@ -64,7 +66,8 @@ impl Reading {
             return None;
         }
         let all = Agreement::of(wanted, stands);
-        if self.origin == Origin::Typed && !is_whole(wanted, stands, &all) {
+        let is_over = matches!(self.origin, Origin::Typed | Origin::Removed);
+        if is_over && !is_whole(wanted, stands, &all) {
             // What the user wrote there is of no more interest, unless it becomes the proposal.
             return None;
         }
@@ -193,6 +196,9 @@ impl Reading {
         };
         let stands = stands.trim();
         if stands.is_empty() {
+            if self.is_sure {
+                self.origin = Origin::Removed;
+            }
             return Some((self.lost_fate(), Kept::measure(wanted, stands)));
         }
         let agreement = Agreement::of(wanted, stands);
@@ -261,6 +267,7 @@ impl Reading {
             // What is shown again after it was taken is gone.
             EventKind::Shown if self.is_told_taken => {
                 self.is_told_taken = false;
+                self.origin = Origin::Removed;
                 Some((Fate::Undone, Kept::measure(wanted, "")))
             }
             EventKind::Shown => None,

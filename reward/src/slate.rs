@@ -49,3 +49,27 @@ pub(crate) fn sort_out(
         }
     }
 }
+
+/// What one look found to be put in is one proposal that stands in full, if there is one: others at the
+/// same place that are only like it were not taken. `before` tells which were taken before the look.
+pub(crate) fn give_way(
+    open: &mut VecDeque<Proposal>,
+    news: &mut Vec<(usize, Outcome)>,
+    before: &[bool],
+    at_ms: i64,
+) {
+    let is_new = |index: usize| before.get(index) == Some(&false);
+    let whole =
+        |(index, outcome): &(usize, Outcome)| is_new(*index) && outcome.fate == Fate::Accepted;
+    if !news.iter().any(whole) {
+        return;
+    }
+    for (index, outcome) in news {
+        if is_new(*index)
+            && matches!(outcome.fate, Fate::Refined | Fate::Partial)
+            && let Some(rejected) = open[*index].pass_over(true, false, at_ms)
+        {
+            *outcome = rejected;
+        }
+    }
+}

@@ -166,12 +166,14 @@ impl UserTracker {
             drift,
         };
         let person = &mut self.person;
+        let before: Vec<bool> = self.open.iter().map(Proposal::is_taken).collect();
         let looks = self.open.iter_mut().enumerate();
         let mut news: Vec<(usize, Outcome)> = looks
             .filter_map(|(index, proposal)| Some((index, proposal.look(&sight, person)?)))
             .collect();
         if !news.is_empty() {
             slate::sort_out(&mut self.open, &mut news, at_ms);
+            slate::give_way(&mut self.open, &mut news, &before, at_ms);
         }
         if let Some(page) = self.pages.last_mut() {
             page.turn(&document, cursor, place_of(window));

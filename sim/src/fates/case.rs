@@ -18,6 +18,10 @@ pub(crate) struct Case {
     pub(crate) anchor: u64,
     pub(crate) sheet: usize,
     pub(crate) is_ahead: bool,
+    /// The moment of the request, or of the first of several for the same place.
+    pub(crate) slate: i64,
+    /// Another answer for the same place says what it has been changed into.
+    pub(crate) has_twin: bool,
     pub(crate) was_displayed: bool,
     pub(crate) is_dismissed: bool,
     /// Characters of what was shown that were taken.

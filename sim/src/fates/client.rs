@@ -25,6 +25,7 @@ pub(crate) struct Client {
 struct Flight {
     texts: (String, String),
     followed: Followed,
+    slate: i64,
     done_ms: f64,
     /// The proposal whose text it takes for taken.
     parent: Option<usize>,
@@ -186,9 +187,10 @@ impl Session<'_> {
         }
         self.client.asked_ms = self.now_ms;
         let anchor = sheet.cursor_id();
+        let slate = self.at_ms();
         for number in 0..self.profile.fan_out {
             self.now_ms += number as f64;
-            self.send(texts.clone(), false, None, anchor);
+            self.send(texts.clone(), false, None, anchor, slate);
         }
     }
 
@@ -198,6 +200,7 @@ impl Session<'_> {
         is_said_ahead: bool,
         parent: Option<usize>,
         anchor: u64,
+        slate: i64,
     ) {
         let file = self.sheets[self.sheet].file.clone();
         let file = self.profile.names_file.then_some(file.as_str());
@@ -214,6 +217,7 @@ impl Session<'_> {
         self.client.flights.push(Flight {
             texts,
             followed,
+            slate,
             done_ms: self.now_ms + latency,
             parent,
             meant_at,
@@ -282,6 +286,8 @@ impl Session<'_> {
             anchor: flight.anchor,
             sheet: self.sheet,
             is_ahead: flight.parent.is_some(),
+            slate: flight.slate,
+            has_twin: false,
             was_displayed: false,
             is_dismissed: false,
             taken: None,
@@ -346,12 +352,23 @@ impl Session<'_> {
         }
         self.now_ms += 2.0;
         let is_said = self.profile.ahead == Ahead::Said;
-        self.send(texts, is_said, Some(case), self.cases[case].anchor);
+        let slate = self.at_ms();
+        self.send(texts, is_said, Some(case), self.cases[case].anchor, slate);
     }
 
     pub(crate) fn note(&mut self, case: usize, what: String) {
         let line = format!("{:.1} s: {what}", self.now_ms / 1000.0);
         self.cases[case].story.push(line);
+    }
+
+    /// Whether what stands where a proposal was taken is another answer for the same place.
+    fn has_twin(&self, case: &Case) -> bool {
+        let stands = self.sheets[case.sheet].solid_after(case.anchor);
+        let is_twin = |other: &&Case| {
+            let text: String = other.shown.chars().filter(|c| !c.is_whitespace()).collect();
+            other.number != case.number && other.slate == case.slate && stands.starts_with(&text)
+        };
+        case.taken.is_some() && self.cases.iter().any(|other| is_twin(&other))
     }
 
     fn expire(&mut self) {
@@ -371,6 +388,7 @@ impl Session<'_> {
             if outcome.settled {
                 let truth = self.cases[case].truth(&self.sheets);
                 self.cases[case].settled = Some((outcome, truth));
+                self.cases[case].has_twin = self.has_twin(&self.cases[case]);
             }
         }
     }

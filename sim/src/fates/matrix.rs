@@ -30,7 +30,8 @@ pub enum Untold {
     TypedUnseen,
     /// Taken and taken back with no request in between.
     TakenBackUnseen,
-    /// Another proposal put the same text in, or a part was taken and the rest typed.
+    /// Another proposal put the same text in, or says what this one was changed into, or a part was taken
+    /// and the rest typed.
     SameTextOfAnother,
     /// It was not shown, and the client does not tell what it shows.
     NotShown,
@@ -73,11 +74,12 @@ pub(crate) fn read(case: &Case, tells_shown: bool) -> Option<Reading> {
     let Some(fate) = truth.fate else {
         return Some(Reading::Untold(Untold::LeftOpen));
     };
+    let is_accepted = fate == Fate::Accepted;
     let told = case.told.filter(|told| told.fate.is_some());
     let untold = match fate {
         Fate::Speculative => None,
         Fate::NeverShown => (!tells_shown).then_some(Untold::NotShown),
-        _ if truth.is_mixed => Some(Untold::SameTextOfAnother),
+        _ if truth.is_mixed || (case.has_twin && !is_accepted) => Some(Untold::SameTextOfAnother),
         _ if told.is_none() => Some(Untold::NoLaterRequest),
         _ if told != Some(truth) => Some(Untold::ChangedAfterwards),
         Fate::TypedThrough if !case.typing.was_seen && !case.is_word && !case.was_told => {

@@ -127,7 +127,7 @@ impl<'a> Session<'a> {
             // Sooner typed than taken.
             return;
         }
-        let shown_chars = shown.chars().count();
+        let (shown_chars, line_chars) = (shown.chars().count(), line.chars().count());
         match self.cases[case].draft.kind.clone() {
             _ if drawn < 0.04 => self.leave(),
             _ if drawn < 0.08 => {
@@ -153,7 +153,11 @@ impl<'a> Session<'a> {
                 self.take(case);
                 self.cut_tail(case);
             }
-            DraftKind::Straying if drawn < 0.45 && is_of_lines => self.take_line(case),
+            DraftKind::Straying
+                if drawn < 0.45 && is_of_lines && self.agreeing(case) >= line_chars =>
+            {
+                self.take_line(case);
+            }
             DraftKind::Foreign if drawn < 0.18 => self.take_back(case),
             DraftKind::Foreign if drawn < 0.3 => {
                 self.take(case);

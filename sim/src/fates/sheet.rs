@@ -153,6 +153,16 @@ impl Sheet {
         }
     }
 
+    /// What stands behind the character of this id, white space left out.
+    pub(crate) fn solid_after(&self, id: u64) -> String {
+        let from = self.place_of(id).unwrap_or(self.cells.len());
+        let cells = self.cells[from..].iter();
+        cells
+            .map(|cell| cell.c)
+            .filter(|c| !c.is_whitespace())
+            .collect()
+    }
+
     /// Whether a window shows the place behind the character of this id, and enough before it.
     pub(crate) fn shows(&self, rule: WindowRule, id: u64) -> bool {
         let (from, to) = self.range(rule);
