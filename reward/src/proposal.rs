@@ -33,6 +33,8 @@ pub struct Proposal {
     changed_ms: i64,
     reading: Reading,
     outcome: Option<Outcome>,
+    /// Characters that were found to stand, white space not counted.
+    kept_chars: u32,
     stands: Option<String>,
     /// A hash of what stood in its place at the last look.
     looked: u64,
@@ -90,6 +92,7 @@ impl Proposal {
             changed_ms: answered_ms,
             reading: Reading::default(),
             outcome: None,
+            kept_chars: 0,
             stands: None,
             looked: 0,
         }
@@ -153,6 +156,10 @@ impl Proposal {
     /// Whether the user is known to have taken it, or some of it, at some time.
     pub(crate) fn is_taken(&self) -> bool {
         self.reading.origin == Origin::Taken
+    }
+
+    pub(crate) fn kept_chars(&self) -> u32 {
+        self.kept_chars
     }
 
     pub(crate) fn is_ahead(&self) -> bool {
@@ -426,6 +433,7 @@ impl Proposal {
         let cut = |text: &'a str| &text[..text.floor_char_boundary(bound)];
         Region {
             stands: cut(region.stands),
+            bare: cut(region.bare),
             before_cursor: cut(region.before_cursor),
             onwards: cut(region.onwards),
             ..region
@@ -447,6 +455,7 @@ impl Proposal {
         } else {
             Kept { share: 0.0, ..kept }
         };
+        self.kept_chars = kept.chars;
         let shown = count(self.reading.shown_of(&self.text));
         let accepted = (kept.share * f64::from(shown)).round();
         let outcome = Outcome {

@@ -61,7 +61,7 @@ impl Reading {
         if self.origin == Origin::Taken {
             return self.look_again(wanted, region);
         }
-        let stands = region.stands.trim();
+        let stands = standing(wanted, region);
         if stands.is_empty() {
             return None;
         }
@@ -190,11 +190,10 @@ impl Reading {
     fn look_again(&mut self, wanted: &str, region: &Region<'_>) -> Option<(Fate, Kept)> {
         let wanted = &wanted[..self.shown.unwrap_or(wanted.len())];
         let stands = if region.closed {
-            region.stands
+            standing(wanted, region)
         } else {
-            region.onwards
+            region.onwards.trim()
         };
-        let stands = stands.trim();
         if stands.is_empty() {
             if self.is_sure {
                 self.origin = Origin::Removed;
@@ -271,7 +270,7 @@ impl Reading {
                 Some((Fate::Undone, Kept::measure(wanted, "")))
             }
             EventKind::Shown => None,
-            EventKind::Rejected if self.origin == Origin::Taken => None,
+            EventKind::Rejected if matches!(self.origin, Origin::Taken | Origin::Removed) => None,
             EventKind::Rejected => {
                 self.is_dismissed = true;
                 Some((Fate::Rejected, Kept::measure(wanted, "")))
@@ -400,6 +399,16 @@ const FEW: u32 = 4;
 
 /// A proposal of fewer characters than these may be like another text by chance.
 const LITTLE: u32 = 8;
+
+/// What stands for the proposal: with the bracket that the editor had closed if the proposal closes it.
+fn standing<'a>(wanted: &str, region: &Region<'a>) -> &'a str {
+    let stands = region.stands.trim();
+    if is_whole(wanted, stands, &Agreement::of(wanted, stands)) {
+        stands
+    } else {
+        region.bare.trim()
+    }
+}
 
 fn is_whole(wanted: &str, stands: &str, agreement: &Agreement) -> bool {
     (agreement.end == wanted.len() && agreement.is_of_words)

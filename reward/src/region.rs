@@ -16,6 +16,8 @@ pub struct Window<'a> {
 pub struct Region<'a> {
     /// The text between the two anchors.
     pub stands: &'a str,
+    /// The same without the bracket at its end that stood behind the cursor before, closed by the editor.
+    pub bare: &'a str,
     /// The part of `stands` before the cursor; all of it when the cursor is beyond.
     pub before_cursor: &'a str,
     /// The text from the left anchor to the end of the document.
@@ -49,7 +51,7 @@ impl<'a> Region<'a> {
         };
         let end = end.filter(|end| *end >= start).map(behind);
         let end = end.or_else(|| start_of_right(document, cursor, start, right));
-        Self::of(document, cursor, start, end, usize::MAX)
+        Self::of(document, cursor, start, end, closing, usize::MAX)
     }
 
     fn of(
@@ -57,13 +59,15 @@ impl<'a> Region<'a> {
         cursor: usize,
         start: usize,
         end: Option<usize>,
+        closing: &str,
         agreed: usize,
     ) -> Self {
         let stop = end.unwrap_or_else(|| cursor.max(start));
-        let seen = cursor.clamp(start, stop);
+        let stands = &document[start..stop];
         Self {
-            stands: &document[start..stop],
-            before_cursor: &document[start..seen],
+            stands,
+            bare: stands.trim_end().strip_suffix(closing).unwrap_or(stands),
+            before_cursor: &document[start..cursor.clamp(start, stop)],
             onwards: &document[start..],
             closed: end.is_some(),
             agreed,
@@ -92,7 +96,7 @@ impl<'a> Region<'a> {
             // The bracket stands as it stood, and nothing before it.
             end = Some(start);
         }
-        Some(Self::of(document, cursor, start, end, agreed))
+        Some(Self::of(document, cursor, start, end, closing, agreed))
     }
 }
 

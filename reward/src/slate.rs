@@ -24,7 +24,7 @@ pub(crate) fn sort_out(
         let kept = |index: usize| {
             let outcome = open[index].outcome();
             let is_part = |o: &&Outcome| o.fate == Fate::Partial;
-            outcome.map(|o| (outcome.filter(is_part).is_none(), o.accepted_chars))
+            outcome.map(|_| (outcome.filter(is_part).is_none(), open[index].kept_chars()))
         };
         // The first of those of which most stands; what was taken in part was taken in full elsewhere.
         let taken = slate.iter().rev().filter(|index| open[**index].is_taken());
@@ -66,7 +66,7 @@ pub(crate) fn give_way(
     }
     for (index, outcome) in news {
         if is_new(*index)
-            && matches!(outcome.fate, Fate::Refined | Fate::Partial)
+            && outcome.fate == Fate::Refined
             && let Some(rejected) = open[*index].pass_over(true, false, at_ms)
         {
             *outcome = rejected;
