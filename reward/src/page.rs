@@ -62,10 +62,6 @@ impl Page {
         self.place == place
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.text.len()
-    }
-
     /// Where the page's own start is in the document that it was taken from.
     pub(crate) fn offset(document: &str, cursor: usize) -> usize {
         document.ceil_char_boundary(cursor.saturating_sub(PAGE_BYTES / 2))
@@ -81,7 +77,10 @@ impl Page {
         let (old, new) = (self.text.as_bytes(), document.as_bytes());
         let head = common_head(old, new);
         let tail = common_tail(old, new, self.cursor, self.is_end);
-        let is_known = head.is_some() || tail.is_some_and(|tail| tail.len >= KNOWN_BYTES);
+        // Two texts that share little are two files, or two ends of one.
+        let length = |common: Option<Common>| common.map_or(0, |common| common.len);
+        let shared = length(head) + length(tail);
+        let is_known = shared > 0 && shared >= old.len().min(new.len()) / 2;
         is_known.then_some(Drift {
             head,
             tail,
@@ -217,7 +216,7 @@ const PROBE_BYTES: usize = 64;
 const KNOWN_BYTES: usize = 16;
 
 /// When more is deleted before a place, it is not followed.
-const DELETED_BYTES: usize = 64;
+const DELETED_BYTES: usize = 512;
 
 /// Places that are tried where a text repeats itself.
 const TRIES: usize = 4;

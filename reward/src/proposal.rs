@@ -22,6 +22,8 @@ pub struct Proposal {
     habits: Habits,
     /// Whether it was asked for ahead of the user, who has not come there yet.
     is_ahead: bool,
+    /// The proposal that it was asked for behind.
+    parent: Option<Key>,
     file: Option<String>,
     left: String,
     right: String,
@@ -40,6 +42,9 @@ pub struct Proposal {
     looked: u64,
 }
 
+/// A decision, and which alternative of its answer.
+pub(crate) type Key = (u128, u32);
+
 /// A later request, as one proposal after the other looks at it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sight<'a> {
@@ -52,6 +57,16 @@ pub(crate) struct Sight<'a> {
     /// The page that the document is the next state of, and how it has changed since.
     pub(crate) page: u64,
     pub(crate) drift: Option<Drift>,
+    /// Where the page's next state starts in the document.
+    pub(crate) offset: usize,
+}
+
+/// A place in a later document, followed there from a page.
+struct Followed {
+    start: usize,
+    end: Option<usize>,
+    /// Whether what stands there, and what is right beside it, is as it was.
+    is_untouched: bool,
 }
 
 /// A place on a page, from its first byte to where the text after it goes on.
@@ -82,6 +97,7 @@ impl Proposal {
             is_lost: false,
             habits: Habits::default(),
             is_ahead: false,
+            parent: None,
             file: window.file.map(str::to_owned),
             left: prefix[tail..].to_owned(),
             right: suffix[..head].to_owned(),
@@ -147,6 +163,28 @@ impl Proposal {
     /// The text that stood in its place at the last look, or that an event gave.
     pub fn stands(&self) -> Option<&str> {
         self.stands.as_deref()
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        (self.decision, self.choice)
+    }
+
+    /// The place that it was asked for at.
+    pub(crate) fn place(&self) -> u64 {
+        self.place
+    }
+
+    /// Asked for behind another one, as if that had been taken.
+    pub(crate) fn behind(&mut self, parent: Option<Key>) {
+        self.parent = parent;
+    }
+
+    /// Whether the user has taken the proposal that this one was asked for behind, as far as `others` tell.
+    pub(crate) fn is_reached<'a>(&self, mut others: impl Iterator<Item = &'a Self>) -> bool {
+        self.is_ahead
+            && others.any(|other| {
+                Some(other.key()) == self.parent && other.is_taken() && !other.reading.is_by_hand()
+            })
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -222,18 +260,46 @@ impl Proposal {
     }
 
     /// Looks at a later request. Returns the outcome if this look changed it.
-    pub(crate) fn look(&mut self, sight: &Sight<'_>, person: &mut Person) -> Option<Outcome> {
+    /// `is_reached` says that the proposal before it was taken.
+    pub(crate) fn look(
+        &mut self,
+        sight: &Sight<'_>,
+        person: &mut Person,
+        is_reached: bool,
+    ) -> Option<Outcome> {
         if sight.at_ms < self.answered_ms || self.is_lost || self.is_of_another(sight.file) {
             return None;
         }
-        let Some(region) = self.find(sight) else {
-            return self.look_around(sight);
+        let followed = self.follow(sight);
+        let region = match followed {
+            Some(Followed {
+                start,
+                end,
+                is_untouched,
+            }) => {
+                self.remember(sight, start, end);
+                if is_untouched {
+                    return None;
+                }
+                Region::between(sight.document, sight.cursor, start, end, &self.right)
+            }
+            None => {
+                let Some(region) = self.find(sight) else {
+                    self.spot = None;
+                    return self.look_around(sight);
+                };
+                let start = sight.document.len() - region.onwards.len();
+                let end = region.closed.then_some(start + region.stands.len());
+                self.remember(sight, start, end);
+                region
+            }
         };
         if self.is_ahead {
             let whole = self.left.trim_end().len();
             let is_here = region.agreed >= whole.min(self.text.len() + ANCHOR_BYTES_MAX / 2);
-            if !is_here || !region.before_cursor.trim().is_empty() {
-                // Who has gone on has not been seen to stop here.
+            let has_stopped = is_reached || region.before_cursor.trim().is_empty();
+            if !is_here || !has_stopped {
+                // Who has gone on was not shown what comes here.
                 self.spot = None;
                 self.is_lost |= is_here;
                 return None;
@@ -266,48 +332,51 @@ impl Proposal {
         });
     }
 
-    /// Whether its place has been followed and what stands there is as it was.
-    fn is_untouched(&self, sight: &Sight<'_>) -> bool {
-        self.spot.zip(sight.drift).is_some_and(|(spot, drift)| {
-            let bound = spot.start + self.bound();
-            spot.page == sight.page && drift.keeps(spot.start, spot.end.unwrap_or(bound).min(bound))
+    /// Where its place is in a later document, if it can be followed there.
+    fn follow(&self, sight: &Sight<'_>) -> Option<Followed> {
+        let (spot, drift) = (self.spot?, sight.drift?);
+        if spot.page != sight.page {
+            return None;
+        }
+        let bound = spot.start + self.bound();
+        let start = drift.start(spot.start)?;
+        let end = spot.end.and_then(|end| drift.end(end));
+        // Text put in that begins like what follows it seems to be put in further on.
+        let is_as_long = spot.end.is_none()
+            || spot.end.map(|end| end.checked_sub(spot.start))
+                == end.map(|end| end.checked_sub(start));
+        let is_kept = drift.keeps(spot.start, spot.end.unwrap_or(bound).min(bound));
+        Some(Followed {
+            start,
+            end,
+            is_untouched: is_kept && is_as_long,
         })
     }
 
-    /// Finds its place, by following it or else by the text around it, and remembers it.
-    fn find<'a>(&mut self, sight: &Sight<'a>) -> Option<Region<'a>> {
-        let spot = self.spot.filter(|spot| spot.page == sight.page);
-        let followed = spot.zip(sight.drift).and_then(|(spot, drift)| {
-            let end = spot.end.and_then(|end| drift.end(end));
-            Some((drift.start(spot.start)?, end))
+    /// Remembers where its place is in the document of this sight.
+    fn remember(&mut self, sight: &Sight<'_>, start: usize, end: Option<usize>) {
+        let on_page = |at: usize| at.checked_sub(sight.offset);
+        self.spot = on_page(start).map(|start| Spot {
+            page: sight.page,
+            start,
+            end: end.and_then(on_page),
         });
+    }
+
+    /// Finds its place where it can not be followed, by the text around it or else where what stood before
+    /// it was deleted.
+    fn find<'a>(&self, sight: &Sight<'a>) -> Option<Region<'a>> {
         let (document, cursor) = (sight.document, sight.cursor);
-        let region = match followed {
-            Some((start, end)) => Some(Region::between(document, cursor, start, end, &self.right)),
-            None => Region::find(document, cursor, &self.left, &self.right),
-        };
-        let region = region.or_else(|| {
-            let (spot, drift) = spot.zip(sight.drift)?;
-            let start = drift.closed_up(spot.start)?;
-            let start = document.floor_char_boundary(start);
+        let found = Region::find(document, cursor, &self.left, &self.right);
+        found.or_else(|| {
+            let (spot, drift) = (self.spot?, sight.drift?);
+            if spot.page != sight.page {
+                return None;
+            }
+            let start = document.floor_char_boundary(drift.closed_up(spot.start)?);
             let end = spot.end.and_then(|end| drift.end(end));
             Some(Region::between(document, cursor, start, end, &self.right))
-        });
-        let offset = Page::offset(document, cursor);
-        let on_page = |at: usize| at.checked_sub(offset);
-        self.spot = region.and_then(|region| {
-            let start = document.len() - region.onwards.len();
-            let end = match followed {
-                Some((_, end)) => end,
-                None => region.closed.then_some(start + region.stands.len()),
-            };
-            Some(Spot {
-                page: sight.page,
-                start: on_page(start)?,
-                end: end.and_then(on_page),
-            })
-        });
-        region
+        })
     }
 
     /// Of several texts, chooses the one of which most stands there.

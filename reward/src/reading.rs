@@ -325,6 +325,10 @@ impl Reading {
         }
     }
 
+    pub(crate) fn is_by_hand(&self) -> bool {
+        self.is_by_hand
+    }
+
     /// What the user was shown of the proposal `text`.
     pub(crate) fn shown_of<'a>(&self, text: &'a str) -> &'a str {
         self.shown.map_or(text, |end| &text.trim()[..end])

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use crate::page::{Drift, Page};
 use crate::person::Person;
-use crate::proposal::{Sight, place_of};
+use crate::proposal::{Key, Sight, place_of};
 use crate::slate;
 use crate::{Event, Outcome, Proposal, RecentAcceptance, RewardError, Window};
 
@@ -90,6 +90,8 @@ pub struct UserTracker {
     /// What the user has in front of him, in the order of their last use.
     pages: Vec<Page>,
     pages_made: u64,
+    /// Places that were asked for ahead, and behind which proposal, the last first.
+    ahead: VecDeque<(u64, Key)>,
 }
 
 impl UserTracker {
@@ -102,6 +104,7 @@ impl UserTracker {
             person: Person::default(),
             pages: Vec::new(),
             pages_made: 0,
+            ahead: VecDeque::new(),
         }
     }
 
@@ -119,6 +122,11 @@ impl UserTracker {
     pub fn proposed(&mut self, mut proposal: Proposal) -> Option<Change> {
         if let Some(page) = self.pages.last() {
             proposal.put_on(page);
+        }
+        if proposal.is_ahead() {
+            let mut asked = self.ahead.iter();
+            let asked = asked.find(|(place, _)| *place == proposal.place());
+            proposal.behind(asked.map(|(_, parent)| *parent));
         }
         self.open.push_back(proposal);
         if self.open.len() <= self.limits.open {
@@ -139,14 +147,21 @@ impl UserTracker {
             let is_new = p.is_too_new(at_ms) && !p.is_taken();
             let is_ahead = is_said_ahead || p.is_ahead() || is_new;
             let window = is_ahead.then(|| p.taken_out_of(window)).flatten()?;
-            Some((window, p.is_ahead()))
+            Some((window, p.is_ahead(), p.key()))
         });
+        // Who says that he asks ahead asks again when the user has come there.
+        if let Some((_, _, parent)) = taken_out
+            && !is_said_ahead
+        {
+            self.ahead.truncate(AHEAD - 1);
+            self.ahead.push_front((place_of(window), parent));
+        }
         let is_ahead = is_said_ahead || taken_out.is_some();
         let changes = match taken_out {
             // The user is where an answer was asked for ahead of him.
-            Some((window, true)) => self.look(&window, at_ms),
+            Some((window, true, _)) => self.look(&window, at_ms),
             // What remains is what the last request showed.
-            Some((_, false)) => Vec::new(),
+            Some((_, false, _)) => Vec::new(),
             None if is_said_ahead => Vec::new(),
             None => self.look(window, at_ms),
         };
@@ -164,13 +179,16 @@ impl UserTracker {
             at_ms,
             page,
             drift,
+            offset: Page::offset(&document, cursor),
         };
         let person = &mut self.person;
         let before: Vec<bool> = self.open.iter().map(Proposal::is_taken).collect();
-        let looks = self.open.iter_mut().enumerate();
-        let mut news: Vec<(usize, Outcome)> = looks
-            .filter_map(|(index, proposal)| Some((index, proposal.look(&sight, person)?)))
-            .collect();
+        let mut news: Vec<(usize, Outcome)> = Vec::new();
+        for index in 0..self.open.len() {
+            let is_reached = self.open[index].is_reached(self.open.range(..index));
+            let outcome = self.open[index].look(&sight, person, is_reached);
+            news.extend(outcome.map(|outcome| (index, outcome)));
+        }
         if !news.is_empty() {
             slate::sort_out(&mut self.open, &mut news, at_ms);
             slate::give_way(&mut self.open, &mut news, &before, at_ms);
@@ -267,6 +285,9 @@ impl UserTracker {
         change(proposal, outcome, source)
     }
 }
+
+/// Places asked for ahead that are remembered of one user.
+const AHEAD: usize = 8;
 
 /// Pages remembered of one user.
 const PAGES: usize = 4;

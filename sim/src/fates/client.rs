@@ -309,7 +309,8 @@ impl Session<'_> {
         let here = self.sheets[self.sheet].window(self.profile.window);
         if flight.parent.is_none() && here == flight.texts && self.client.displayed.is_none() {
             self.display(number);
-        } else if self.profile.ahead == Ahead::Unsaid && flight.parent.is_none() {
+        }
+        if self.profile.ahead == Ahead::Unsaid && flight.parent.is_none() {
             self.ask_ahead(number, &flight.texts);
         }
     }
@@ -337,7 +338,7 @@ impl Session<'_> {
         if self.profile.telling == Telling::Continue {
             self.client.give_up.push((self.now_ms + 10_000.0, case));
         }
-        if self.profile.ahead != Ahead::Never {
+        if self.profile.ahead == Ahead::Said {
             let texts = self.sheets[self.sheet].window(self.profile.window);
             self.ask_ahead(case, &texts);
         }
