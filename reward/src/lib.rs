@@ -25,6 +25,7 @@ mod agreement;
 mod error;
 mod event;
 mod fate;
+mod filter;
 mod habits;
 mod kept;
 mod lexeme;

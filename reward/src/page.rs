@@ -6,7 +6,7 @@ pub(crate) struct Page {
     pub(crate) file: Option<String>,
     /// A number of its own.
     pub(crate) id: u64,
-    /// What the last request showed, cut to a bound around the cursor.
+    /// What the last request showed, as far as it is kept.
     text: String,
     /// Bytes of that before the cursor.
     cursor: usize,
@@ -46,10 +46,10 @@ impl Page {
         }
     }
 
-    /// Takes the text of a later request, which was made at `place`.
-    pub(crate) fn turn(&mut self, document: &str, cursor: usize, place: u64) {
-        let from = Self::offset(document, cursor);
-        let to = document.floor_char_boundary((cursor + PAGE_BYTES / 2).min(document.len()));
+    /// Takes the text of a later request, which was made at `place`, up to `reach` bytes from the cursor.
+    pub(crate) fn turn(&mut self, document: &str, cursor: usize, reach: usize, place: u64) {
+        let from = Self::offset(document, cursor, reach);
+        let to = document.floor_char_boundary(cursor.saturating_add(reach).min(document.len()));
         self.text.clear();
         self.text.push_str(&document[from..to]);
         self.cursor = cursor - from;
@@ -63,8 +63,8 @@ impl Page {
     }
 
     /// Where the page's own start is in the document that it was taken from.
-    pub(crate) fn offset(document: &str, cursor: usize) -> usize {
-        document.ceil_char_boundary(cursor.saturating_sub(PAGE_BYTES / 2))
+    pub(crate) fn offset(document: &str, cursor: usize, reach: usize) -> usize {
+        document.ceil_char_boundary(cursor.saturating_sub(reach))
     }
 
     /// Bytes of its text before the cursor.
@@ -206,9 +206,6 @@ fn agreeing_back(a: &[u8], b: &[u8]) -> usize {
     whole + rest.take_while(|(a, b)| a == b).count()
 }
 
-/// Bytes of text kept of one page.
-const PAGE_BYTES: usize = 4_096;
-
 /// Bytes by which a text is searched for.
 const PROBE_BYTES: usize = 64;
 
@@ -233,7 +230,7 @@ mod tests {
 
     fn page(text: &str, cursor: usize) -> Page {
         let mut page = Page::new(1, None);
-        page.turn(text, cursor, 0);
+        page.turn(text, cursor, usize::MAX, 0);
         page
     }
 

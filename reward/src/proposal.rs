@@ -1,5 +1,6 @@
 use std::hash::{DefaultHasher, Hasher as _};
 
+use crate::filter::Filter;
 use crate::lexeme::count;
 use crate::page::{Drift, Page};
 use crate::person::Person;
@@ -46,7 +47,7 @@ pub struct Proposal {
 pub(crate) type Key = (u128, u32);
 
 /// A later request, as one proposal after the other looks at it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Sight<'a> {
     pub(crate) file: Option<&'a str>,
     /// Prefix and suffix joined.
@@ -59,6 +60,16 @@ pub(crate) struct Sight<'a> {
     pub(crate) drift: Option<Drift>,
     /// Where the page's next state starts in the document.
     pub(crate) offset: usize,
+    /// What the document may hold, where many proposals ask.
+    pub(crate) filter: Option<Filter>,
+}
+
+impl Sight<'_> {
+    /// Whether the document may hold the end of `left`.
+    fn may_hold(&self, left: &str) -> bool {
+        let filter = self.filter.as_ref();
+        filter.is_none_or(|filter| filter.may_hold_end_of(left.trim_end()))
+    }
 }
 
 /// A place in a later document, followed there from a page.
@@ -367,7 +378,8 @@ impl Proposal {
     /// it was deleted.
     fn find<'a>(&self, sight: &Sight<'a>) -> Option<Region<'a>> {
         let (document, cursor) = (sight.document, sight.cursor);
-        let found = Region::find(document, cursor, &self.left, &self.right);
+        let find = || Region::find(document, cursor, &self.left, &self.right);
+        let found = sight.may_hold(&self.left).then(find).flatten();
         found.or_else(|| {
             let (spot, drift) = (self.spot?, sight.drift?);
             if spot.page != sight.page {
@@ -400,7 +412,7 @@ impl Proposal {
         if !self.is_taken() {
             return None;
         }
-        let left = without_last_line(&self.left)?;
+        let left = without_last_line(&self.left).filter(|left| sight.may_hold(left))?;
         let region = Region::find(sight.document, sight.cursor, left, &self.right)?;
         let is_seen = region.closed || sight.document.len() - region.onwards.len() <= sight.cursor;
         if !is_seen || region.agreed < left.trim_end().len().min(AROUND_BYTES) {

@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 
+use crate::filter::Filter;
 use crate::page::{Drift, Page};
 use crate::person::Person;
 use crate::proposal::{Key, Sight, place_of};
@@ -171,6 +172,7 @@ impl UserTracker {
     fn look(&mut self, window: &Window<'_>, at_ms: i64) -> Vec<Change> {
         let document = [window.prefix, window.suffix].concat();
         let cursor = window.prefix.len();
+        let reach = (self.open.len() * REACH_BYTES).clamp(REACH_BYTES, REACH_BYTES_MAX);
         let (page, drift) = self.page_of(window.file, &document);
         let sight = Sight {
             file: window.file,
@@ -179,7 +181,8 @@ impl UserTracker {
             at_ms,
             page,
             drift,
-            offset: Page::offset(&document, cursor),
+            offset: Page::offset(&document, cursor, reach),
+            filter: (self.open.len() >= MANY).then(|| Filter::of(&document)),
         };
         let person = &mut self.person;
         let before: Vec<bool> = self.open.iter().map(Proposal::is_taken).collect();
@@ -194,7 +197,7 @@ impl UserTracker {
             slate::give_way(&mut self.open, &mut news, &before, at_ms);
         }
         if let Some(page) = self.pages.last_mut() {
-            page.turn(&document, cursor, place_of(window));
+            page.turn(&document, cursor, reach, place_of(window));
         }
         let told = news.into_iter();
         told.map(|(index, outcome)| change(&self.open[index], outcome, Source::Request))
@@ -288,6 +291,14 @@ impl UserTracker {
 
 /// Places asked for ahead that are remembered of one user.
 const AHEAD: usize = 8;
+
+/// A page reaches so many bytes from the cursor for each open proposal, and [`REACH_BYTES_MAX`] at most.
+const REACH_BYTES: usize = 1_024;
+
+const REACH_BYTES_MAX: usize = 8_192;
+
+/// From so many open proposals on, a request is looked through beforehand.
+const MANY: usize = 8;
 
 /// Pages remembered of one user.
 const PAGES: usize = 4;

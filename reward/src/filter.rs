@@ -1,0 +1,64 @@
+/// Tells quickly of most short texts that a document does not hold them.
+///
+/// Every run of [`RUN`] bytes sets a bit by its hash: a text whose last bytes have no bit is not there; one
+/// that has it may be.
+#[derive(Debug)]
+pub(crate) struct Filter(Vec<u64>);
+
+impl Filter {
+    pub(crate) fn of(document: &str) -> Self {
+        let mut bits = vec![0; WORDS];
+        for run in document.as_bytes().windows(RUN) {
+            let (word, bit) = place(run);
+            bits[word] |= bit;
+        }
+        Self(bits)
+    }
+
+    /// Whether the document may hold what `text` ends with.
+    pub(crate) fn may_hold_end_of(&self, text: &str) -> bool {
+        let Some(run) = text.as_bytes().last_chunk::<RUN>() else {
+            return true;
+        };
+        let (word, bit) = place(run);
+        self.0[word] & bit != 0
+    }
+}
+
+/// Bytes of a run.
+const RUN: usize = 8;
+
+/// 65,536 bits: a text of 4 kB sets one in sixteen.
+const WORDS: usize = 1_024;
+
+fn place(run: &[u8]) -> (usize, u64) {
+    let mut bytes = [0; RUN];
+    bytes.copy_from_slice(run);
+    // Multiplication by 2^64 divided by the golden ratio: its upper bits depend on all of the bytes.
+    let hash = u64::from_le_bytes(bytes).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
+    #[expect(clippy::cast_possible_truncation, reason = "sixteen bits")]
+    let hash = hash as usize;
+    (hash / 64, 1 << (hash % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_there_is_never_denied(text in any::<String>(), from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
+            let from = text.floor_char_boundary(from.index(text.len() + 1));
+            let to = text.floor_char_boundary(to.index(text.len() + 1)).max(from);
+            prop_assert!(Filter::of(&text).may_hold_end_of(&text[from..to]));
+        }
+    }
+
+    #[test]
+    fn most_of_what_is_not_there_is_denied() {
+        let filter = Filter::of(&"fn one() -> usize { 1 }\n".repeat(170));
+        let denied = (0..1_000).filter(|n| !filter.may_hold_end_of(&format!("let other_{n:06}")));
+        assert!(denied.count() > 990);
+    }
+}
