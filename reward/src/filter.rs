@@ -31,11 +31,24 @@ const RUN: usize = 8;
 /// 65,536 bits: a text of 4 kB sets one in sixteen.
 const WORDS: usize = 1_024;
 
+/// A number that two different texts hardly ever share.
+pub(crate) fn digest(text: &str) -> u64 {
+    let mix = |digest: u64, word: u64| (digest ^ word).wrapping_mul(GOLDEN).rotate_left(29);
+    let (words, rest) = text.as_bytes().as_chunks::<RUN>();
+    let digest = words.iter().fold(text.len() as u64, |digest, word| {
+        mix(digest, u64::from_le_bytes(*word))
+    });
+    rest.iter()
+        .fold(digest, |digest, byte| mix(digest, u64::from(*byte)))
+}
+
+/// 2^64 divided by the golden ratio: the upper bits of a product with it depend on all of the other factor.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
 fn place(run: &[u8]) -> (usize, u64) {
     let mut bytes = [0; RUN];
     bytes.copy_from_slice(run);
-    // Multiplication by 2^64 divided by the golden ratio: its upper bits depend on all of the bytes.
-    let hash = u64::from_le_bytes(bytes).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
+    let hash = u64::from_le_bytes(bytes).wrapping_mul(GOLDEN) >> 48;
     #[expect(clippy::cast_possible_truncation, reason = "sixteen bits")]
     let hash = hash as usize;
     (hash / 64, 1 << (hash % 64))

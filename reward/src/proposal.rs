@@ -1,6 +1,6 @@
-use std::hash::{DefaultHasher, Hasher as _};
+use std::cell::OnceCell;
 
-use crate::filter::Filter;
+use crate::filter::{Filter, digest};
 use crate::lexeme::count;
 use crate::page::{Drift, Page};
 use crate::person::Person;
@@ -60,15 +60,15 @@ pub(crate) struct Sight<'a> {
     pub(crate) drift: Option<Drift>,
     /// Where the page's next state starts in the document.
     pub(crate) offset: usize,
-    /// What the document may hold, where many proposals ask.
-    pub(crate) filter: Option<Filter>,
+    /// What the document may hold, made when the first proposal asks.
+    pub(crate) filter: OnceCell<Filter>,
 }
 
 impl Sight<'_> {
     /// Whether the document may hold the end of `left`.
     fn may_hold(&self, left: &str) -> bool {
-        let filter = self.filter.as_ref();
-        filter.is_none_or(|filter| filter.may_hold_end_of(left.trim_end()))
+        let filter = self.filter.get_or_init(|| Filter::of(self.document));
+        filter.may_hold_end_of(left.trim_end())
     }
 }
 
@@ -318,7 +318,10 @@ impl Proposal {
             self.is_ahead = false;
         }
         let region = self.within_bound(region);
-        let looked = hash_of(&(region.stands.len(), region.onwards));
+        if self.reading.is_as_before(self.text.trim(), &region) {
+            return None;
+        }
+        let looked = digest(region.onwards) ^ region.stands.len() as u64;
         if looked == self.looked {
             return None;
         }
@@ -580,11 +583,11 @@ const STANDS_BYTES: usize = 200;
 
 /// A hash of all that a request shows.
 pub(crate) fn place_of(window: &Window<'_>) -> u64 {
-    hash_of(window)
-}
-
-fn hash_of(value: &impl std::hash::Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
+    let sides = [
+        window.prefix,
+        window.suffix,
+        window.file.unwrap_or_default(),
+    ];
+    let mix = |all: u64, side: &str| all.rotate_left(21) ^ digest(side);
+    sides.into_iter().fold(0, mix)
 }

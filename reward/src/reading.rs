@@ -23,6 +23,8 @@ pub(crate) struct Reading {
     part: Option<usize>,
     /// Whether `part` is a guess that the next look corrects.
     is_guess: bool,
+    /// Whether it stood there in full at the last look.
+    is_whole: bool,
     /// Whether the editor told that it was taken.
     is_told_taken: bool,
     /// Whether it was seen there unchanged, or told of: what is only like it may have been typed after all.
@@ -66,11 +68,6 @@ impl Reading {
             return None;
         }
         let all = Agreement::of(wanted, stands);
-        let is_over = matches!(self.origin, Origin::Typed | Origin::Removed);
-        if is_over && !is_whole(wanted, stands, &all) {
-            // What the user wrote there is of no more interest, unless it becomes the proposal.
-            return None;
-        }
         if habits.first_line && self.shown.is_none() {
             self.shown = first_line_end(wanted).filter(|end| {
                 // More than a line was shown only if more came at once.
@@ -98,6 +95,18 @@ impl Reading {
         }
     }
 
+    /// Whether a look can tell nothing new: the user's own text stands there and is still not the proposal,
+    /// or the whole proposal does and did before.
+    pub(crate) fn is_as_before(&self, wanted: &str, region: &Region<'_>) -> bool {
+        let is_over = matches!(self.origin, Origin::Typed | Origin::Removed);
+        if !is_over && !self.is_whole {
+            return false;
+        }
+        let wanted = &wanted[..self.shown.unwrap_or(wanted.len())];
+        let stands = standing(wanted, region);
+        is_whole(wanted, stands, &Agreement::of(wanted, stands)) != is_over
+    }
+
     /// Whether the editor, which tells what is taken, has not told it of this one that it showed.
     fn is_unclaimed(&self, person: &Person) -> bool {
         person.tells_taken && person.tells_shown && self.is_shown
@@ -115,6 +124,7 @@ impl Reading {
             _ => false,
         };
         self.take(None, by_hand || scene.is_disowned || all < FEW);
+        self.is_whole = true;
         self.is_sure = true;
         (self.taken_fate(), Kept::measure(scene.wanted, scene.stands))
     }
@@ -155,8 +165,11 @@ impl Reading {
                 share_of_part(wanted, agreement.end, stands),
             );
         }
-        let rest = run_share(&wanted[agreement.end..], &stands[agreement.stands_end..]);
-        if agreement.is_of_lines && agreement.chars > 0 && (is_typed || rest < ALIKE) {
+        let goes_on = || {
+            let (rest, other) = (&wanted[agreement.end..], &stands[agreement.stands_end..]);
+            run_share(rest, other) >= ALIKE
+        };
+        if agreement.is_of_lines && agreement.chars > 0 && (is_typed || !goes_on()) {
             self.take(Some(agreement.end), is_typed || agreement.chars < FEW);
             return (
                 self.taken_fate(),
@@ -170,8 +183,15 @@ impl Reading {
             kept.chars.saturating_sub(typed),
         );
         let is_put_in = person.typing.is_put_in(new, alike, scene.seconds - at);
-        let alike_share = run_share(wanted, stands);
-        let is_alike = solid_chars(wanted) >= LITTLE && alike_share >= ALIKE;
+        let all = solid_chars(wanted);
+        // A text of a few characters is like no long one.
+        let is_long = f64::from(solid_chars(stands)) >= f64::from(all) * SOMEWHAT;
+        let alike_share = if is_long {
+            run_share(wanted, stands)
+        } else {
+            0.0
+        };
+        let is_alike = all >= LITTLE && alike_share >= ALIKE;
         let is_put_in = is_put_in && alike_share >= SOMEWHAT;
         if !scene.is_disowned && (is_put_in || (is_alike && self.origin == Origin::Unknown)) {
             if is_put_in && !is_alike && is_beginning(&kept) {
@@ -195,6 +215,7 @@ impl Reading {
             region.onwards.trim()
         };
         if stands.is_empty() {
+            self.is_whole = false;
             if self.is_sure {
                 self.origin = Origin::Removed;
             }
@@ -203,9 +224,10 @@ impl Reading {
         let agreement = Agreement::of(wanted, stands);
         if is_whole(wanted, stands, &agreement) {
             self.take(None, self.is_by_hand);
-            self.is_sure = true;
+            (self.is_sure, self.is_whole) = (true, true);
             return Some((self.taken_fate(), Kept::measure(wanted, stands)));
         }
+        self.is_whole = false;
         if !region.closed && agreement.is_all_that_stands {
             // The window ends within it.
             return None;
@@ -339,6 +361,7 @@ impl Reading {
         self.part = part;
         self.is_by_hand = by_hand;
         self.is_guess = false;
+        self.is_whole = false;
     }
 
     /// The fate of what was taken and is gone.
@@ -377,6 +400,9 @@ struct Scene<'a> {
 /// From this kept share on, a text counts as there in full: a lone bracket may be missing.
 const WHOLE: f64 = 0.97;
 
+/// A text of which one character in so many is missing is there less than [`WHOLE`].
+const MOST_LEFT: u32 = 32;
+
 /// From this share in long runs on, a text is the proposal, changed.
 const ALIKE: f64 = 0.45;
 
@@ -407,6 +433,9 @@ const LITTLE: u32 = 8;
 /// What stands for the proposal: with the bracket that the editor had closed if the proposal closes it.
 fn standing<'a>(wanted: &str, region: &Region<'a>) -> &'a str {
     let stands = region.stands.trim();
+    if region.bare.len() == region.stands.len() {
+        return stands;
+    }
     if is_whole(wanted, stands, &Agreement::of(wanted, stands)) {
         stands
     } else {
@@ -415,6 +444,14 @@ fn standing<'a>(wanted: &str, region: &Region<'a>) -> &'a str {
 }
 
 fn is_whole(wanted: &str, stands: &str, agreement: &Agreement) -> bool {
+    // What is left of it is too much, whatever its lexemes: told by the first few of its characters.
+    let left = wanted[agreement.end..]
+        .chars()
+        .filter(|c| !c.is_whitespace());
+    let most = agreement.chars / MOST_LEFT;
+    if left.take(most as usize + 1).count() > most as usize {
+        return false;
+    }
     (agreement.end == wanted.len() && agreement.is_of_words)
         || prefix_share(wanted, stands) >= WHOLE
 }

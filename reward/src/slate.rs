@@ -8,7 +8,7 @@ use crate::{Fate, Outcome, Proposal};
 /// one at most was taken: that which stands there most fully. The first answer was shown before any other
 /// and passed over, so it is rejected; whether the user saw the rest is not known.
 pub(crate) fn sort_out(
-    open: &mut VecDeque<Proposal>,
+    open: &mut VecDeque<Box<Proposal>>,
     news: &mut Vec<(usize, Outcome)>,
     at_ms: i64,
 ) {
@@ -53,7 +53,7 @@ pub(crate) fn sort_out(
 /// What one look found to be put in is one proposal that stands in full, if there is one: others at the
 /// same place that are only like it were not taken. `before` tells which were taken before the look.
 pub(crate) fn give_way(
-    open: &mut VecDeque<Proposal>,
+    open: &mut VecDeque<Box<Proposal>>,
     news: &mut Vec<(usize, Outcome)>,
     before: &[bool],
     at_ms: i64,

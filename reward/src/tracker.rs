@@ -1,6 +1,6 @@
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 
-use crate::filter::Filter;
 use crate::page::{Drift, Page};
 use crate::person::Person;
 use crate::proposal::{Key, Sight, place_of};
@@ -85,7 +85,7 @@ pub struct Seen {
 #[derive(Debug, Clone)]
 pub struct UserTracker {
     limits: TrackerLimits,
-    open: VecDeque<Proposal>,
+    open: VecDeque<Box<Proposal>>,
     recent: RecentAcceptance,
     person: Person,
     /// What the user has in front of him, in the order of their last use.
@@ -129,7 +129,7 @@ impl UserTracker {
             let asked = asked.find(|(place, _)| *place == proposal.place());
             proposal.behind(asked.map(|(_, parent)| *parent));
         }
-        self.open.push_back(proposal);
+        self.open.push_back(Box::new(proposal));
         if self.open.len() <= self.limits.open {
             return None;
         }
@@ -182,13 +182,14 @@ impl UserTracker {
             page,
             drift,
             offset: Page::offset(&document, cursor, reach),
-            filter: (self.open.len() >= MANY).then(|| Filter::of(&document)),
+            filter: OnceCell::new(),
         };
         let person = &mut self.person;
-        let before: Vec<bool> = self.open.iter().map(Proposal::is_taken).collect();
+        let before: Vec<bool> = self.open.iter().map(|p| p.is_taken()).collect();
         let mut news: Vec<(usize, Outcome)> = Vec::new();
         for index in 0..self.open.len() {
-            let is_reached = self.open[index].is_reached(self.open.range(..index));
+            let is_reached =
+                self.open[index].is_reached(self.open.range(..index).map(AsRef::as_ref));
             let outcome = self.open[index].look(&sight, person, is_reached);
             news.extend(outcome.map(|outcome| (index, outcome)));
         }
@@ -245,7 +246,7 @@ impl UserTracker {
     /// Settles what is due at `now_ms`: quiet for long enough, or open for too long.
     pub fn expire(&mut self, now_ms: i64) -> Vec<Change> {
         let limits = self.limits;
-        let due = |p: &Proposal| {
+        let due = |p: &Box<Proposal>| {
             let quiet = p.outcome().is_some() && now_ms - p.changed_ms() >= limits.quiet_ms;
             quiet || now_ms - p.answered_ms() >= limits.longest_ms
         };
@@ -262,7 +263,7 @@ impl UserTracker {
 
     /// Takes over what was known of a proposal before a restart.
     pub fn resume(&mut self, decision: u128, choice: u32, outcome: Outcome, at_ms: i64) {
-        let known = |p: &&mut Proposal| (p.decision, p.choice) == (decision, choice);
+        let known = |p: &&mut Box<Proposal>| (p.decision, p.choice) == (decision, choice);
         if let Some(proposal) = self.open.iter_mut().find(known) {
             proposal.resume(outcome, at_ms);
         }
@@ -293,12 +294,9 @@ impl UserTracker {
 const AHEAD: usize = 8;
 
 /// A page reaches so many bytes from the cursor for each open proposal, and [`REACH_BYTES_MAX`] at most.
-const REACH_BYTES: usize = 1_024;
+const REACH_BYTES: usize = 768;
 
 const REACH_BYTES_MAX: usize = 8_192;
-
-/// From so many open proposals on, a request is looked through beforehand.
-const MANY: usize = 8;
 
 /// Pages remembered of one user.
 const PAGES: usize = 4;
