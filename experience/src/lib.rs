@@ -75,6 +75,7 @@ mod seal;
 mod segment;
 mod segment_file;
 mod source;
+pub mod table;
 mod ticket;
 mod validity;
 mod writer;

@@ -59,17 +59,8 @@ pub async fn complete(
         let now_s = echo.clock.now_ms() / 1000;
         return Ok(reply::warm_up(dialect.as_ref(), &request, now_s));
     }
-    let Sighting {
-        changes,
-        recent,
-        is_ahead,
-    } = echo.watch.request(
-        &user,
-        &window(&request),
-        request.speculative,
-        echo.clock.now_ms(),
-    );
-    echo.record_changes(changes);
+    let asked_ms = echo.clock.now_ms();
+    let recent = echo.watch.recent(&user, request.file.as_deref());
 
     let id = DecisionId::new();
     let cohort = Cohort::of(&user, &live.config.control);
@@ -87,8 +78,10 @@ pub async fn complete(
 
     let mut answer = Answer::new(&echo, &request, &user, id, started);
     answer.client = identity.client;
+    // The arm works on the answer while the request is looked at.
+    let look = async { look_back(&echo, &user, &request, asked_ms) };
+    let (opened, is_ahead) = tokio::join!(open(&echo, &route, &request, &mut answer), look);
     answer.is_ahead = is_ahead;
-    let opened = open(&echo, &route, &request, &mut answer).await;
     answer.logged = is_durable(&echo, ticket, live.config.log.ack_ms).await;
     let (first, pieces) = match opened {
         Ok(opened) => opened,
@@ -103,6 +96,15 @@ pub async fn complete(
     } else {
         reply::whole(answer, first, pieces, &head, dialect.as_ref()).await?
     })
+}
+
+/// Reads what a request made at `asked_ms` shows of the user's open proposals. Returns whether it was made
+/// ahead of the user.
+fn look_back(echo: &Echo, user: &UserKey, request: &CompletionRequest, asked_ms: i64) -> bool {
+    let said = request.speculative;
+    let Sighting { changes, is_ahead } = echo.watch.request(user, &window(request), said, asked_ms);
+    echo.record_changes(changes);
+    is_ahead
 }
 
 #[expect(

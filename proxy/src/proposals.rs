@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use echo_experience::{Decision, Evidence, LogError, LogReader, Record, Served};
-use echo_reward::{Fate, Outcome};
+use echo_reward::{Fate, Outcome, Scorer};
 use echo_sim::learning::outcome;
 
 /// One proposal: an alternative of an answer.
@@ -86,15 +86,25 @@ impl Proposals {
 }
 
 impl ProposalRecord<'_> {
-    /// What is known of it: censored without evidence, and when it was never sent whole.
+    /// What is known of it: never shown when its client left before its end, censored without evidence and
+    /// when its arm broke off.
     pub fn outcome(&self) -> Outcome {
-        let complete = self.served.ending == "stop" || self.served.ending == "length";
-        let last = self.evidence.last().filter(|_| complete);
+        let chars = || u32::try_from(self.served.text.chars().count()).unwrap_or(u32::MAX);
+        if self.served.ending == "cancelled" {
+            return Outcome::never_shown(chars());
+        }
+        let last = self.evidence.last().filter(|_| self.is_whole());
         last.and_then(|evidence| outcome(evidence).ok())
-            .unwrap_or_else(|| {
-                let chars = u32::try_from(self.served.text.chars().count()).unwrap_or(u32::MAX);
-                Outcome::censored(chars, false)
-            })
+            .unwrap_or_else(|| Outcome::censored(chars(), false))
+    }
+
+    /// What it is worth to a scorer, in [0, 1]; `None` when its fate says nothing of the arm.
+    pub fn reward(&self, scorer: Scorer) -> Option<f64> {
+        self.is_whole().then(|| scorer.reward(&self.outcome()))?
+    }
+
+    fn is_whole(&self) -> bool {
+        self.served.ending == "stop" || self.served.ending == "length"
     }
 
     /// Its fate.

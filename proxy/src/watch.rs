@@ -26,8 +26,6 @@ pub struct Recent {
 pub struct Sighting {
     /// News of the user's open proposals.
     pub changes: Vec<Change>,
-    /// How often the user took proposals of late.
-    pub recent: Recent,
     /// Whether the request was made ahead of the user.
     pub is_ahead: bool,
 }
@@ -85,25 +83,31 @@ impl Watch {
         let Some(mut tracker) = self.users.get_mut(user) else {
             return Sighting {
                 changes: Vec::new(),
-                recent: Recent {
-                    user: 0.5,
-                    file: 0.5,
-                },
                 is_ahead: is_said_ahead,
             };
         };
         let mut changes = tracker.expire(at_ms);
         let seen = tracker.request(window, is_said_ahead, at_ms);
         changes.extend(seen.changes);
-        let recent = tracker.recent();
         Sighting {
             changes,
-            recent: Recent {
-                user: recent.user(),
-                file: recent.file(window.file),
-            },
             is_ahead: seen.is_ahead,
         }
+    }
+
+    /// A user's recent acceptance, all in all and in one file.
+    pub fn recent(&self, user: &UserKey, file: Option<&str>) -> Recent {
+        let tracker = self.users.get(user);
+        tracker.map_or(
+            Recent {
+                user: 0.5,
+                file: 0.5,
+            },
+            |tracker| Recent {
+                user: tracker.recent().user(),
+                file: tracker.recent().file(file),
+            },
+        )
     }
 
     /// Opens a proposal. Returns news of those that had to make room.

@@ -45,9 +45,10 @@ async fn an_accepted_completion_is_found_by_its_text() {
     let entries = crate::records::entries(&home.data());
     let events: Vec<_> = crate::records::events(&entries).collect();
     assert_eq!(events.len(), 1);
-    assert_eq!(
-        (events[0].kind.as_str(), events[0].accepted_chars),
-        ("partial", Some(19))
-    );
+    assert_eq!(events[0].kind, "accepted");
+    // The line that was shown was taken, and that is all of it.
+    let told = crate::records::evidence(&entries).last().unwrap();
+    assert_eq!((told.fate.as_str(), told.kept_share), ("accepted", 1.0));
+    assert_eq!(told.shown_chars, 14);
     assert_eq!(events[0].decision, answer.decision());
 }

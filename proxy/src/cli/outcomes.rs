@@ -1,15 +1,22 @@
+mod choice;
+mod row;
+mod sequence;
+
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 use echo_reward::{Fate, Scorer};
-use serde_json::{Value, json};
 
 use super::Outcome;
 use crate::proposals::{ProposalRecord, Proposals};
 use crate::serve::default_data_dir;
 use crate::table::table;
+use choice::Choice;
+use row::Row;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -18,10 +25,23 @@ pub(super) struct Arguments {
     /// Folder of the log, live or at rest [default: echo-proxy in the user's data folder]
     #[arg(long, value_name = "DIR", conflicts_with = "log")]
     data_dir: Option<PathBuf>,
-    /// Print a JSON object for each proposal: `decision_id`, `choice`, `user`, `arm`, `served_at`, `text`,
-    /// `ending`, `fate`, `kept_share`, `accepted_chars`, `shown_chars`, `settled`, `rewards`, `evidence`
+    #[command(flatten)]
+    choice: Choice,
+    /// Print a JSON object for each proposal: `decision_id`, `choice`, `user`, `client`, `language`, `arm`,
+    /// `served_at`, `text`, `ending`, `first_byte_ms`, `total_ms`, `fate`, `kept_share`, `accepted_chars`,
+    /// `shown_chars`, `edit_distance`, `settled`, `rewards`, `evidence`
     #[arg(long)]
     json: bool,
+    /// Print a line for each proposal in place of one for each arm
+    #[arg(long, conflicts_with = "json")]
+    list: bool,
+    /// Tell one proposal's story: what was proposed beside what stood there later. The start of its id is
+    /// enough
+    #[arg(long, value_name = "ID", conflicts_with_all = ["json", "list"])]
+    show: Option<String>,
+    /// Write what --json prints to a new Parquet file, `rewards` and `evidence` as JSON text
+    #[arg(long, value_name = "FILE")]
+    parquet: Option<PathBuf>,
     /// Also tell what each proposal is worth, in [0, 1]: retained@1, accepted@1, chars@1 or cursor@1; may
     /// be repeated
     #[arg(long = "scorer", value_name = "NAME")]
@@ -31,41 +51,96 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let path = arguments.log.clone().or_else(|| arguments.data_dir.clone());
     let proposals = Proposals::read(&path.unwrap_or_else(default_data_dir))?;
-    if arguments.json {
-        for proposal in proposals.iter() {
-            println!("{}", object(&proposal, &arguments.scorers));
+    let scorers = &arguments.scorers;
+    if let Some(id) = &arguments.show {
+        for proposal in one(&proposals, id)? {
+            print!("{}", sequence::tell(&proposal, is_coloured()));
         }
-    } else {
-        print_table(&proposals, &arguments.scorers);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let chosen = arguments
+        .choice
+        .of(proposals.iter(), Utc::now().timestamp_millis());
+    if let Some(file) = &arguments.parquet {
+        if file.exists() {
+            return Err(format!("{} exists already", file.display()).into());
+        }
+        let rows: Vec<Row> = chosen.iter().map(|p| Row::of(p, scorers)).collect();
+        echo_experience::table::write(file, &rows)?;
+        eprintln!("{} proposals written to {}", rows.len(), file.display());
+    }
+    if arguments.json {
+        for proposal in &chosen {
+            println!("{}", Row::of(proposal, scorers).json());
+        }
+    } else if arguments.list {
+        print_list(&chosen, scorers);
+    } else if arguments.parquet.is_none() {
+        print_arms(&chosen, scorers);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn object(proposal: &ProposalRecord<'_>, scorers: &[Scorer]) -> Value {
-    let (served, outcome) = (proposal.served, proposal.outcome());
-    let evidence = proposal.evidence.iter().map(|e| {
-        json!({"at": e.at_ms, "fate": e.fate, "kept_share": e.kept_share, "source": e.source, "kept_text": e.kept_text})
-    });
-    let rewards = scorers
+/// The alternatives of the one answer whose id starts so.
+fn one<'a>(proposals: &'a Proposals, id: &str) -> Result<Vec<ProposalRecord<'a>>, String> {
+    let found: Vec<_> = proposals
         .iter()
-        .map(|scorer| (scorer.to_string(), json!(scorer.reward(&outcome))));
-    json!({
-        "decision_id": served.decision,
-        "choice": served.choice,
-        "user": proposal.decision.user,
-        "arm": served.arm,
-        "served_at": served.at_ms,
-        "text": served.text,
-        "ending": served.ending,
-        "fate": outcome.fate.as_str(),
-        "kept_share": outcome.kept_share,
-        "accepted_chars": outcome.accepted_chars,
-        "shown_chars": outcome.shown_chars,
-        "settled": outcome.settled,
-        "rewards": rewards.collect::<serde_json::Map<_, _>>(),
-        "evidence": evidence.collect::<Vec<_>>(),
-    })
+        .filter(|proposal| proposal.served.decision.starts_with(id))
+        .collect();
+    let Some(first) = found.first() else {
+        return Err(format!("no proposal's id starts with {id:?}"));
+    };
+    let is_one = found
+        .iter()
+        .all(|other| other.served.decision == first.served.decision);
+    if id.is_empty() || !is_one {
+        return Err(format!("more than one proposal's id starts with {id:?}"));
+    }
+    Ok(found)
 }
+
+fn is_coloured() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
+}
+
+fn print_list(chosen: &[ProposalRecord<'_>], scorers: &[Scorer]) {
+    let mut header = vec!["decision", "served", "arm", "fate", "kept", "chars"];
+    header.extend(scorers.iter().map(|scorer| scorer.as_str()));
+    header.push("text");
+    let rows = chosen.iter().map(|proposal| {
+        let (served, outcome) = (proposal.served, proposal.outcome());
+        let at = DateTime::from_timestamp_millis(served.at_ms).unwrap_or_default();
+        let mut row = vec![
+            served.decision.clone(),
+            at.format("%Y-%m-%d %H:%M:%S").to_string(),
+            served.arm.clone(),
+            outcome.fate.to_string(),
+            format!("{:.2}", outcome.kept_share),
+            outcome.shown_chars.to_string(),
+        ];
+        row.extend(scorers.iter().map(|scorer| match proposal.reward(*scorer) {
+            Some(reward) => format!("{reward:.3}"),
+            None => "-".to_owned(),
+        }));
+        row.push(short(&served.text));
+        row
+    });
+    println!("{}", table(header, rows));
+}
+
+/// A text on one line, cut where it is long.
+fn short(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = words.join(" ");
+    let mut cut: String = line.chars().take(TEXT_CHARS).collect();
+    if cut.len() < line.len() {
+        cut.push('…');
+    }
+    cut
+}
+
+/// Characters of a proposal's text in a list.
+const TEXT_CHARS: usize = 40;
 
 /// What is counted of one arm.
 #[derive(Default)]
@@ -75,15 +150,14 @@ struct Tally {
     rewards: Vec<(f64, u32)>,
 }
 
-fn print_table(proposals: &Proposals, scorers: &[Scorer]) {
+fn print_arms(chosen: &[ProposalRecord<'_>], scorers: &[Scorer]) {
     let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
-    for proposal in proposals.iter() {
-        let outcome = proposal.outcome();
+    for proposal in chosen {
         let tally = tallies.entry(proposal.served.arm.as_str()).or_default();
-        *tally.fates.entry(outcome.fate).or_default() += 1;
+        *tally.fates.entry(proposal.fate()).or_default() += 1;
         tally.rewards.resize(scorers.len(), (0.0, 0));
         for (scorer, (sum, count)) in scorers.iter().zip(&mut tally.rewards) {
-            if let Some(reward) = scorer.reward(&outcome) {
+            if let Some(reward) = proposal.reward(*scorer) {
                 *sum += reward;
                 *count += 1;
             }
