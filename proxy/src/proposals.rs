@@ -5,7 +5,7 @@ use std::path::Path;
 
 use echo_experience::{Decision, Evidence, LogError, LogReader, Record, Served};
 use echo_reward::{Fate, Outcome, Scorer};
-use echo_sim::learning::outcome;
+use echo_sim::learning::{SURVIVAL, outcome};
 
 /// One proposal: an alternative of an answer.
 #[derive(Debug, Clone)]
@@ -93,7 +93,10 @@ impl ProposalRecord<'_> {
         if self.served.ending == "cancelled" {
             return Outcome::never_shown(chars());
         }
-        let last = self.evidence.last().filter(|_| self.is_whole());
+        let mut evidence = self.evidence.iter().rev();
+        let last = evidence
+            .find(|evidence| evidence.source != SURVIVAL)
+            .filter(|_| self.is_whole());
         last.and_then(|evidence| outcome(evidence).ok())
             .unwrap_or_else(|| Outcome::censored(chars(), false))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use echo_experience::{Evidence, Log, Record};
 use echo_policy::{FeatureSchema, Policy};
-use echo_reward::Change;
+use echo_reward::{Change, Source};
 
 use crate::arms::Arms;
 use crate::clock::Clock;
@@ -83,7 +83,7 @@ impl Echo {
     pub fn record_changes(&self, changes: Vec<Change>) {
         for change in changes {
             let outcome = change.outcome;
-            if outcome.settled {
+            if outcome.settled && change.source != Source::Survival {
                 let label = KindLabel {
                     kind: outcome.fate.as_str(),
                 };

@@ -36,6 +36,8 @@ pub struct Proposal {
     changed_ms: i64,
     reading: Reading,
     outcome: Option<Outcome>,
+    /// Horizons of survival that have been told of.
+    survivals: usize,
     /// Characters that were found to stand, white space not counted.
     kept_chars: u32,
     stands: Option<String>,
@@ -119,6 +121,7 @@ impl Proposal {
             changed_ms: answered_ms,
             reading: Reading::default(),
             outcome: None,
+            survivals: 0,
             kept_chars: 0,
             stands: None,
             looked: 0,
@@ -511,6 +514,58 @@ impl Proposal {
         self.outcome
     }
 
+    /// Whether a request at `at_ms` or later may tell how long it stands.
+    pub(crate) fn may_survive(&self, at_ms: i64) -> bool {
+        self.survivals < HORIZONS_MS.len() && at_ms - self.answered_ms <= LONGEST_MS
+    }
+
+    /// What is left of it at the first request after each of some horizons that shows its place.
+    pub(crate) fn survival(&mut self, sight: &Sight<'_>) -> Option<Outcome> {
+        let age_ms = sight.at_ms - self.answered_ms;
+        let followed = self.follow(sight);
+        let region = match followed {
+            Some(Followed { start, end, .. }) => {
+                self.remember(sight, start, end);
+                Some(Region::between(
+                    sight.document,
+                    sight.cursor,
+                    start,
+                    end,
+                    &self.right,
+                ))
+            }
+            None => {
+                self.spot = None;
+                self.find(sight)
+            }
+        };
+        let passed = HORIZONS_MS
+            .iter()
+            .filter(|horizon| age_ms >= **horizon)
+            .count();
+        if passed <= self.survivals || self.is_of_another(sight.file) {
+            return None;
+        }
+        let region = self.within_bound(region?);
+        let mut reading = self.reading.clone();
+        let (fate, kept) = reading.look(
+            self.text.trim(),
+            self.habits,
+            &region,
+            &mut Person::default(),
+            0.0,
+        )?;
+        self.survivals = passed;
+        let was = (self.changed_ms, self.outcome);
+        self.outcome = None;
+        let outcome = self.conclude(fate, kept, region.stands, sight.at_ms);
+        (self.changed_ms, self.outcome) = was;
+        outcome.map(|outcome| Outcome {
+            settled: true,
+            ..outcome
+        })
+    }
+
     /// What stands in the proposal's place, without what the user wrote long after it.
     fn within_bound<'a>(&self, region: Region<'a>) -> Region<'a> {
         let bound = self.bound();
@@ -565,6 +620,13 @@ impl Proposal {
         Some(outcome)
     }
 }
+
+/// How long a proposal that was taken stands is told at these ages, in milliseconds: 30 s, 2, 5 and 10 min,
+/// as GitHub Copilot and Sourcegraph Cody tell it.
+const HORIZONS_MS: [i64; 4] = [30_000, 120_000, 300_000, 600_000];
+
+/// After this age it is no longer followed.
+const LONGEST_MS: i64 = 1_200_000;
 
 /// A request this soon after the answer, in milliseconds, is the editor's and not the user's.
 const AHEAD_MS: i64 = 150;

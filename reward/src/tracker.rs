@@ -39,6 +39,8 @@ pub enum Source {
     Timeout,
     /// Newer proposals took the place in memory.
     Eviction,
+    /// A request long after the outcome had settled showed what is left: it changes nothing.
+    Survival,
 }
 
 impl Source {
@@ -49,6 +51,7 @@ impl Source {
             Self::Event => "event",
             Self::Timeout => "timeout",
             Self::Eviction => "eviction",
+            Self::Survival => "survival",
         }
     }
 }
@@ -86,6 +89,8 @@ pub struct Seen {
 pub struct UserTracker {
     limits: TrackerLimits,
     open: VecDeque<Box<Proposal>>,
+    /// Settled proposals that were taken, to see how long they stand.
+    standing: VecDeque<Box<Proposal>>,
     recent: RecentAcceptance,
     person: Person,
     /// What the user has in front of him, in the order of their last use.
@@ -101,6 +106,7 @@ impl UserTracker {
         Self {
             limits,
             open: VecDeque::new(),
+            standing: VecDeque::new(),
             recent: RecentAcceptance::default(),
             person: Person::default(),
             pages: Vec::new(),
@@ -197,12 +203,20 @@ impl UserTracker {
             slate::sort_out(&mut self.open, &mut news, at_ms);
             slate::give_way(&mut self.open, &mut news, &before, at_ms);
         }
+        self.standing.retain(|proposal| proposal.may_survive(at_ms));
+        let looks = self.standing.iter_mut();
+        let survived: Vec<Change> = looks
+            .filter_map(|proposal| {
+                let outcome = proposal.survival(&sight)?;
+                Some(change(proposal, outcome, Source::Survival))
+            })
+            .collect();
         if let Some(page) = self.pages.last_mut() {
             page.turn(&document, cursor, reach, place_of(window));
         }
         let told = news.into_iter();
-        told.map(|(index, outcome)| change(&self.open[index], outcome, Source::Request))
-            .collect()
+        let told = told.map(|(index, outcome)| change(&self.open[index], outcome, Source::Request));
+        told.chain(survived).collect()
     }
 
     /// The page that `document` is the next state of, which becomes the last, and how it has changed; a new
@@ -255,10 +269,17 @@ impl UserTracker {
         }
         let (settled, open) = self.open.drain(..).partition::<Vec<_>, _>(due);
         self.open = open.into();
-        settled
-            .iter()
-            .map(|proposal| self.settle(proposal, Source::Timeout))
-            .collect()
+        let mut changes = Vec::new();
+        for proposal in settled {
+            let change = self.settle(&proposal, Source::Timeout);
+            if change.outcome.fate.is_taken() {
+                self.standing.push_back(proposal);
+            }
+            changes.push(change);
+        }
+        let over = self.standing.len().saturating_sub(STANDING);
+        self.standing.drain(..over);
+        changes
     }
 
     /// Takes over what was known of a proposal before a restart.
@@ -289,6 +310,9 @@ impl UserTracker {
         change(proposal, outcome, source)
     }
 }
+
+/// Settled proposals whose survival is followed, of one user.
+const STANDING: usize = 16;
 
 /// Places asked for ahead that are remembered of one user.
 const AHEAD: usize = 8;

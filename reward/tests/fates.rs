@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use echo_reward::{
-    Change, Event, EventKind, Fate, Outcome, Proposal, Scorer, TrackerLimits, UserTracker, Window,
+    Change, Event, EventKind, Fate, Outcome, Proposal, Scorer, Source, TrackerLimits, UserTracker,
+    Window,
 };
 use proptest::prelude::*;
 
@@ -410,4 +411,29 @@ fn an_answer_made_ahead_waits_for_its_user() {
         assert!(!taken.is_ahead);
         assert_eq!(taken.changes[0].outcome.fate, Fate::Accepted);
     }
+}
+
+#[test]
+fn how_long_a_proposal_stands_is_told_at_its_ages() {
+    let (mut user, _) = scene(PROPOSED, &[PROPOSED]);
+    assert!(user.expire(20_000)[0].outcome.settled);
+    let mut look = |text: &str, at_ms| {
+        let prefix = format!("{LEFT}{text}\n\n");
+        let window = Window {
+            file: Some("calc.py"),
+            prefix: &prefix,
+            suffix: RIGHT,
+        };
+        let told = user.request(&window, false, at_ms).changes;
+        told.first()
+            .map(|change| (change.source, change.outcome.fate, change.outcome.settled))
+    };
+    let survived = |fate| Some((Source::Survival, fate, true));
+    assert_eq!(look(PROPOSED, 25_000), None, "younger than thirty seconds");
+    assert_eq!(look(PROPOSED, 40_000), survived(Fate::Accepted));
+    assert_eq!(look(PROPOSED, 50_000), None, "told already");
+    let changed = "\n    difference = a - b\n    return difference";
+    assert_eq!(look(changed, 200_000), survived(Fate::Refined));
+    assert_eq!(look("\n    pass", 700_000), survived(Fate::Undone));
+    assert_eq!(look("\n    pass", 800_000), None, "the last age is over");
 }

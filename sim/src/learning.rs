@@ -181,7 +181,7 @@ impl Fold {
     }
 
     fn evidence(&mut self, evidence: &Evidence) -> Result<(), FoldError> {
-        if evidence.choice != FIRST {
+        if evidence.choice != FIRST || evidence.source == SURVIVAL {
             return Ok(());
         }
         let reward = self.scorer.reward(&outcome(evidence)?);
@@ -217,6 +217,10 @@ const TREATMENT: &str = "treatment";
 
 /// The alternative that is learned from.
 const FIRST: u32 = 0;
+
+/// The source of evidence on how long a proposal stands, which comes after its outcome has settled and
+/// changes nothing of it.
+pub const SURVIVAL: &str = "survival";
 
 /// The outcome that a logged piece of evidence states.
 ///

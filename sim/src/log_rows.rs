@@ -1,6 +1,6 @@
 use crate::error::ReplayError;
 use crate::exclusion::{Exclusion, RowCounts};
-use crate::learning::{id_of, outcome};
+use crate::learning::{SURVIVAL, id_of, outcome};
 use echo_experience::{Decision, Entry, Evidence, LogReader, PolicyPublished, Record, Served};
 use echo_policy::{FeatureSchema, Features};
 use echo_reward::{Fate, Scorer};
@@ -237,7 +237,7 @@ impl LogRows {
 
     fn note_evidence(&mut self, evidence: &Evidence) {
         let scorer = self.options.scorer;
-        if evidence.choice > 0 {
+        if evidence.choice > 0 || evidence.source == SURVIVAL {
             return;
         }
         let (Some(known), Ok(outcome)) = (self.known_of(&evidence.decision), outcome(evidence))

@@ -26,6 +26,7 @@ mod keys;
 mod kinds;
 mod learning;
 mod leaving;
+mod outcomes;
 mod passthrough;
 mod python_clients;
 mod recorded_fates;
