@@ -181,6 +181,10 @@ mod tests {
             ("[policy]\nspec = \"squarecb:floor=0\"", "floor"),
             ("[control]\nshare = 1.0", "share"),
             ("[reward]\nscorer = \"liked@1\"", "liked@1"),
+            (
+                "[reward]\nscorer = \"codebleu@1\"",
+                "can only be asked of outcomes",
+            ),
             ("[passthrough]\nurl = \"ftp://x\"", "passthrough.url"),
             ("[passthrough]\nkey_env = \"NO_KEY\"", "NO_KEY"),
             (

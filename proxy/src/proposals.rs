@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use echo_experience::{Decision, Evidence, LogError, LogReader, Record, Served};
-use echo_reward::{Fate, Outcome, Scorer};
+use echo_reward::{Fate, Judged, Outcome, Scorer};
 use echo_sim::learning::{SURVIVAL, outcome};
 
 /// One proposal: an alternative of an answer.
@@ -93,17 +93,27 @@ impl ProposalRecord<'_> {
         if self.served.ending == "cancelled" {
             return Outcome::never_shown(chars());
         }
-        let mut evidence = self.evidence.iter().rev();
-        let last = evidence
-            .find(|evidence| evidence.source != SURVIVAL)
-            .filter(|_| self.is_whole());
+        let last = self.last().filter(|_| self.is_whole());
         last.and_then(|evidence| outcome(evidence).ok())
             .unwrap_or_else(|| Outcome::censored(chars(), false))
     }
 
     /// What it is worth to a scorer, in [0, 1]; `None` when its fate says nothing of the arm.
     pub fn reward(&self, scorer: Scorer) -> Option<f64> {
-        self.is_whole().then(|| scorer.reward(&self.outcome()))?
+        let last = self.last();
+        let judged = Judged {
+            outcome: &self.outcome(),
+            served: &self.served.text,
+            stands: last.and_then(|evidence| evidence.kept_text.as_deref()),
+            language: self.decision.language.as_deref(),
+        };
+        self.is_whole().then(|| scorer.score(&judged))?
+    }
+
+    /// The last piece of evidence of its outcome.
+    fn last(&self) -> Option<&Evidence> {
+        let mut evidence = self.evidence.iter().rev();
+        evidence.find(|evidence| evidence.source != SURVIVAL)
     }
 
     fn is_whole(&self) -> bool {

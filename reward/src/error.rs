@@ -9,6 +9,8 @@ pub enum RewardError {
     UnknownFate(String),
     /// No scorer has this name.
     UnknownScorer(String),
+    /// The scorer reads texts, which learning and replay do not have.
+    NeedsTexts(Scorer),
     /// No kind of event has this name.
     UnknownEvent(String),
     /// The event names a proposal that is not open: never made, already settled, or evicted.
@@ -28,6 +30,10 @@ impl fmt::Display for RewardError {
                 f,
                 "no scorer is called {name:?}; there are {}",
                 Scorer::ALL.map(Scorer::as_str).join(", ")
+            ),
+            Self::NeedsTexts(scorer) => write!(
+                f,
+                "{scorer} reads the texts, and can only be asked of outcomes"
             ),
             Self::UnknownEvent(name) => write!(
                 f,

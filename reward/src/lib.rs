@@ -22,10 +22,12 @@
 //! It does no I/O and reads no clock: every call is told the time, in milliseconds.
 
 mod agreement;
+mod codebleu;
 mod error;
 mod event;
 mod fate;
 mod filter;
+mod grammar;
 mod habits;
 mod kept;
 mod lexeme;
@@ -41,6 +43,7 @@ mod slate;
 mod tracker;
 mod typing;
 
+pub use codebleu::CodeBleu;
 pub use error::RewardError;
 pub use event::{Event, EventKind};
 pub use fate::Fate;
@@ -51,6 +54,6 @@ pub use outcome::Outcome;
 pub use proposal::Proposal;
 pub use recent::RecentAcceptance;
 pub use region::{Region, Window};
-pub use scorer::Scorer;
+pub use scorer::{Judged, Scorer};
 pub use tracker::{Change, Seen, Source, TrackerLimits, UserTracker};
 pub use typing::TypingSpeed;

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Fate, Outcome, RewardError};
+use crate::{CodeBleu, Fate, Outcome, RewardError};
 
 /// A versioned rule that turns an [`Outcome`] into a reward.
 ///
@@ -21,16 +21,51 @@ pub enum Scorer {
     /// undone, and 0 for silence, as Cursor rewards its Tab model (cursor.com/blog/tab-rl): showing pays
     /// from one acceptance in four on. Policies need rewards in [0, 1], so a quarter is added to each.
     Cursor1,
+    /// `codebleu@1`: how like what stands a proposal is that was taken, by [`CodeBleu`]; 0 when it was rejected
+    /// or undone. It needs the texts: see [`Scorer::score`].
+    Codebleu1,
+}
+
+/// A proposal with all that a scorer may need of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Judged<'a> {
+    /// What became of it.
+    pub outcome: &'a Outcome,
+    /// Its text.
+    pub served: &'a str,
+    /// The text that stood in its place at the last evidence, where it was kept.
+    pub stands: Option<&'a str>,
+    /// The language that it is written in, where that is known.
+    pub language: Option<&'a str>,
 }
 
 impl Scorer {
     /// All scorers.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Retained1,
         Self::Accepted1,
         Self::Chars1,
         Self::Cursor1,
+        Self::Codebleu1,
     ];
+
+    /// The scorer of this name, if measures are enough for it, as learning and replay have no texts.
+    ///
+    /// # Errors
+    ///
+    /// [`RewardError::UnknownScorer`] or [`RewardError::NeedsTexts`].
+    pub fn by_measures(name: &str) -> Result<Self, RewardError> {
+        let scorer: Self = name.parse()?;
+        if scorer.needs_texts() {
+            return Err(RewardError::NeedsTexts(scorer));
+        }
+        Ok(scorer)
+    }
+
+    /// Whether the measures of an outcome are not enough for it.
+    pub fn needs_texts(self) -> bool {
+        self == Self::Codebleu1
+    }
 
     /// The name with its version.
     pub fn as_str(self) -> &'static str {
@@ -39,6 +74,7 @@ impl Scorer {
             Self::Accepted1 => "accepted@1",
             Self::Chars1 => "chars@1",
             Self::Cursor1 => "cursor@1",
+            Self::Codebleu1 => "codebleu@1",
         }
     }
 
@@ -47,7 +83,7 @@ impl Scorer {
     /// Censored and speculative proposals, and answers that the editor dropped, are excluded: no
     /// evidence is not a rejection. A silent answer is no such gap. It is known to have saved the
     /// user nothing, and earns what that is worth; left out, an arm that rarely speaks would be valued by
-    /// its best moments alone.
+    /// its best moments alone. `None` as well when the outcome is not enough: see [`Scorer::needs_texts`].
     pub fn reward(self, outcome: &Outcome) -> Option<f64> {
         if outcome.is_silent() {
             return Some(self.silence());
@@ -59,16 +95,34 @@ impl Scorer {
             return Some(0.0);
         }
         Some(match self {
+            Self::Codebleu1 => return None,
             Self::Retained1 => outcome.kept_share.clamp(0.0, 1.0),
             Self::Accepted1 | Self::Cursor1 => 1.0,
             Self::Chars1 => (f64::from(outcome.accepted_chars) / CHARS_MOST).min(1.0),
         })
     }
 
+    /// The reward of a proposal, in [0, 1], as [`Scorer::reward`] gives it; a scorer that needs texts reads
+    /// them here. `None` also when it needs a text that was not kept.
+    pub fn score(self, judged: &Judged<'_>) -> Option<f64> {
+        if !self.needs_texts() || !judged.outcome.fate.is_taken() {
+            return self.reward(judged.outcome);
+        }
+        let stands = judged.stands?;
+        // What the user wrote after it is no part of it.
+        let end = stands.floor_char_boundary(judged.served.len() + judged.served.len() / 2);
+        let stands = if judged.outcome.fate == Fate::Accepted {
+            judged.served
+        } else {
+            &stands[..end]
+        };
+        Some(CodeBleu::compare(judged.served, stands, judged.language).score())
+    }
+
     /// What an answer without text is worth.
     fn silence(self) -> f64 {
         match self {
-            Self::Retained1 | Self::Accepted1 | Self::Chars1 => 0.0,
+            Self::Retained1 | Self::Accepted1 | Self::Chars1 | Self::Codebleu1 => 0.0,
             Self::Cursor1 => CURSOR_SHIFT,
         }
     }
@@ -102,6 +156,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn texts_are_read_where_measures_are_not_enough() {
+        let outcome = Outcome {
+            fate: Fate::Refined,
+            kept_share: 0.5,
+            ..Outcome::censored(20, true)
+        };
+        let judged = |outcome, stands| {
+            Scorer::Codebleu1.score(&Judged {
+                outcome,
+                served: "total = a + b",
+                stands,
+                language: Some("python"),
+            })
+        };
+        let like = judged(&outcome, Some("sum = a + b")).unwrap();
+        assert!(like > 0.3 && like < 1.0, "{like}");
+        assert_eq!(judged(&outcome, None), None, "no text is no zero");
+        assert_eq!(Scorer::Codebleu1.reward(&outcome), None);
+        let rejected = Outcome {
+            fate: Fate::Rejected,
+            ..outcome
+        };
+        assert_eq!(judged(&rejected, None), Some(0.0));
+        assert!(Scorer::by_measures("codebleu@1").is_err());
+        assert_eq!(Scorer::by_measures("chars@1"), Ok(Scorer::Chars1));
+    }
+
+    #[test]
     fn rewards_by_fate() {
         let outcome = |fate| Outcome {
             fate,
@@ -124,13 +206,16 @@ mod tests {
             (Fate::Censored, None),
         ];
         for (fate, rewards) in cases {
-            for (at, scorer) in Scorer::ALL.into_iter().enumerate() {
+            let by_measures = Scorer::ALL
+                .into_iter()
+                .filter(|scorer| !scorer.needs_texts());
+            for (at, scorer) in by_measures.enumerate() {
                 let expected = rewards.map(|rewards| rewards[at]);
                 assert_eq!(scorer.reward(&outcome(fate)), expected, "{scorer} {fate}");
             }
         }
         let silent = Scorer::ALL.map(|scorer| scorer.reward(&Outcome::silent()));
-        assert_eq!(silent, [Some(0.0), Some(0.0), Some(0.0), Some(0.25)]);
+        assert_eq!(silent, [0.0, 0.0, 0.0, 0.25, 0.0].map(Some));
         let long = Outcome {
             accepted_chars: 200,
             ..outcome(Fate::Accepted)

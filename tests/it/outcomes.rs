@@ -95,6 +95,16 @@ async fn outcomes_are_chosen_listed_and_told() {
     );
     assert!(line.contains("result = a - b return result"), "{line}");
 
+    let arguments = ["--list", "--scorer", "codebleu@1", "--fate", "accepted"];
+    let liked = told(&home, &arguments).await;
+    assert!(liked.contains("1.000"), "{liked}");
+    let paid = told(
+        &home,
+        &[&arguments[..], &["--latency-cost", "1e9"]].concat(),
+    )
+    .await;
+    assert!(paid.contains("0.000"), "waiting costs: {paid}");
+
     let story = told(&home, &["--show", &taken]).await;
     for part in [
         "def sub(a, b):",

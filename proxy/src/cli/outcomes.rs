@@ -42,16 +42,52 @@ pub(super) struct Arguments {
     /// Write what --json prints to a new Parquet file, `rewards` and `evidence` as JSON text
     #[arg(long, value_name = "FILE")]
     parquet: Option<PathBuf>,
-    /// Also tell what each proposal is worth, in [0, 1]: retained@1, accepted@1, chars@1 or cursor@1; may
-    /// be repeated
+    /// Also tell what each proposal is worth, in [0, 1]: retained@1, accepted@1, chars@1, cursor@1 or
+    /// codebleu@1; may be repeated
     #[arg(long = "scorer", value_name = "NAME")]
     scorers: Vec<Scorer>,
+    /// Take so much off each proposal's worth for every second until its first byte
+    #[arg(long, value_name = "COST", default_value_t = 0.0, value_parser = cost)]
+    latency_cost: f64,
+}
+
+/// A cost of at least 0 for a second.
+fn cost(text: &str) -> Result<f64, String> {
+    let cost: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    if cost.is_finite() && cost >= 0.0 {
+        Ok(cost)
+    } else {
+        Err("a cost is 0 or more".to_owned())
+    }
+}
+
+/// How proposals are scored.
+#[derive(Debug, Clone)]
+struct Scoring {
+    scorers: Vec<Scorer>,
+    latency_cost: f64,
+}
+
+impl Scoring {
+    /// What a proposal is worth to each scorer, in [0, 1], when waiting for it costs something. A proposal
+    /// that nobody timed is worth what it is.
+    fn rewards(&self, proposal: &ProposalRecord<'_>) -> Vec<(Scorer, Option<f64>)> {
+        let waited_s = proposal.served.first_byte_ms.unwrap_or(0.0) / 1000.0;
+        let paid = |reward: f64| (reward - self.latency_cost * waited_s).clamp(0.0, 1.0);
+        let scorers = self.scorers.iter();
+        scorers
+            .map(|scorer| (*scorer, proposal.reward(*scorer).map(paid)))
+            .collect()
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let path = arguments.log.clone().or_else(|| arguments.data_dir.clone());
     let proposals = Proposals::read(&path.unwrap_or_else(default_data_dir))?;
-    let scorers = &arguments.scorers;
+    let scoring = &Scoring {
+        scorers: arguments.scorers.clone(),
+        latency_cost: arguments.latency_cost,
+    };
     if let Some(id) = &arguments.show {
         for proposal in one(&proposals, id)? {
             print!("{}", sequence::tell(&proposal, is_coloured()));
@@ -65,18 +101,21 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         if file.exists() {
             return Err(format!("{} exists already", file.display()).into());
         }
-        let rows: Vec<Row> = chosen.iter().map(|p| Row::of(p, scorers)).collect();
+        let rows: Vec<Row> = chosen
+            .iter()
+            .map(|p| Row::of(p, &scoring.rewards(p)))
+            .collect();
         echo_experience::table::write(file, &rows)?;
         eprintln!("{} proposals written to {}", rows.len(), file.display());
     }
     if arguments.json {
         for proposal in &chosen {
-            println!("{}", Row::of(proposal, scorers).json());
+            println!("{}", Row::of(proposal, &scoring.rewards(proposal)).json());
         }
     } else if arguments.list {
-        print_list(&chosen, scorers);
+        print_list(&chosen, scoring);
     } else if arguments.parquet.is_none() {
-        print_arms(&chosen, scorers);
+        print_arms(&chosen, scoring);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -103,9 +142,9 @@ fn is_coloured() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
 }
 
-fn print_list(chosen: &[ProposalRecord<'_>], scorers: &[Scorer]) {
+fn print_list(chosen: &[ProposalRecord<'_>], scoring: &Scoring) {
     let mut header = vec!["decision", "served", "arm", "fate", "kept", "chars"];
-    header.extend(scorers.iter().map(|scorer| scorer.as_str()));
+    header.extend(scoring.scorers.iter().map(|scorer| scorer.as_str()));
     header.push("text");
     let rows = chosen.iter().map(|proposal| {
         let (served, outcome) = (proposal.served, proposal.outcome());
@@ -118,10 +157,15 @@ fn print_list(chosen: &[ProposalRecord<'_>], scorers: &[Scorer]) {
             format!("{:.2}", outcome.kept_share),
             outcome.shown_chars.to_string(),
         ];
-        row.extend(scorers.iter().map(|scorer| match proposal.reward(*scorer) {
-            Some(reward) => format!("{reward:.3}"),
-            None => "-".to_owned(),
-        }));
+        row.extend(
+            scoring
+                .rewards(proposal)
+                .iter()
+                .map(|(_, reward)| match reward {
+                    Some(reward) => format!("{reward:.3}"),
+                    None => "-".to_owned(),
+                }),
+        );
         row.push(short(&served.text));
         row
     });
@@ -150,14 +194,15 @@ struct Tally {
     rewards: Vec<(f64, u32)>,
 }
 
-fn print_arms(chosen: &[ProposalRecord<'_>], scorers: &[Scorer]) {
+fn print_arms(chosen: &[ProposalRecord<'_>], scoring: &Scoring) {
     let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
     for proposal in chosen {
         let tally = tallies.entry(proposal.served.arm.as_str()).or_default();
         *tally.fates.entry(proposal.fate()).or_default() += 1;
-        tally.rewards.resize(scorers.len(), (0.0, 0));
-        for (scorer, (sum, count)) in scorers.iter().zip(&mut tally.rewards) {
-            if let Some(reward) = proposal.reward(*scorer) {
+        tally.rewards.resize(scoring.scorers.len(), (0.0, 0));
+        let rewards = scoring.rewards(proposal);
+        for ((_, reward), (sum, count)) in rewards.iter().zip(&mut tally.rewards) {
+            if let Some(reward) = reward {
                 *sum += reward;
                 *count += 1;
             }
@@ -165,7 +210,7 @@ fn print_arms(chosen: &[ProposalRecord<'_>], scorers: &[Scorer]) {
     }
     let mut header = vec!["arm"];
     header.extend(Fate::ALL.map(Fate::as_str));
-    header.extend(scorers.iter().map(|scorer| scorer.as_str()));
+    header.extend(scoring.scorers.iter().map(|scorer| scorer.as_str()));
     let rows = tallies.iter().map(|(arm, tally)| {
         let mut row = vec![(*arm).to_owned()];
         let count = |fate| tally.fates.get(&fate).copied().unwrap_or(0).to_string();

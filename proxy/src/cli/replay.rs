@@ -26,7 +26,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "SPEC")]
     baseline: Option<Target>,
     /// What an outcome is worth: retained@1, accepted@1, chars@1 or cursor@1
-    #[arg(long, default_value = "retained@1")]
+    #[arg(long, default_value = "retained@1", value_parser = echo_reward::Scorer::by_measures)]
     scorer: echo_reward::Scorer,
     /// A policy that learns is fitted on this first share of the log's time, and evaluated on the rest;
     /// 0 fits and evaluates on all of it, which flatters it

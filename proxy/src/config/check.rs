@@ -97,10 +97,7 @@ pub(super) fn check(
     policy
         .check_live()
         .map_err(|e| value("policy.spec", &file.policy.spec, e))?;
-    let scorer = file
-        .reward
-        .scorer
-        .parse()
+    let scorer = echo_reward::Scorer::by_measures(&file.reward.scorer)
         .map_err(|e| value("reward.scorer", &file.reward.scorer, e))?;
     let arms = file
         .arm

@@ -4,6 +4,7 @@
 mod coverage;
 mod editors;
 mod evaluation;
+mod fates;
 mod reference_values;
 mod replay;
 mod world;

@@ -31,14 +31,14 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn of(proposal: &ProposalRecord<'_>, scorers: &[Scorer]) -> Self {
+    pub(super) fn of(proposal: &ProposalRecord<'_>, rewards: &[(Scorer, Option<f64>)]) -> Self {
         let (decision, served, outcome) = (proposal.decision, proposal.served, proposal.outcome());
         let evidence = proposal.evidence.iter().map(|e| {
             json!({"at": e.at_ms, "fate": e.fate, "kept_share": e.kept_share, "source": e.source, "kept_text": e.kept_text})
         });
-        let rewards = scorers
+        let rewards = rewards
             .iter()
-            .map(|scorer| (scorer.to_string(), json!(proposal.reward(*scorer))));
+            .map(|(scorer, reward)| (scorer.to_string(), json!(reward)));
         Self {
             decision_id: served.decision.clone(),
             choice: served.choice,

@@ -1,0 +1,67 @@
+//! How well fates are read from requests. Every choice is seeded, so that these numbers are the same in every
+//! run: a failure is a change of the rules or of the simulated clients, never chance.
+
+use echo_reward::Fate;
+use echo_sim::fates::{Matrix, PROFILES, run};
+
+/// What must be read so often, where the requests tell it.
+const LEAST: f64 = 0.9;
+
+/// Fewer proposals of a fate than these give no rate.
+const FEW: u32 = 25;
+
+fn read(name: &str, sessions: u64) -> Matrix {
+    let profile = PROFILES
+        .iter()
+        .find(|profile| profile.name == name)
+        .unwrap();
+    let mut matrix = Matrix::default();
+    for number in 0..sessions {
+        run(profile, 7, number, &mut matrix);
+    }
+    matrix
+}
+
+#[test]
+fn fates_are_read_as_they_were_for_every_client() {
+    let fates = [
+        Fate::Accepted,
+        Fate::Refined,
+        Fate::Rejected,
+        Fate::Undone,
+        Fate::NeverShown,
+    ];
+    let mut rates = 0;
+    for profile in PROFILES {
+        let matrix = read(profile.name, 24);
+        for fate in fates {
+            let all: u32 = Fate::ALL
+                .into_iter()
+                .map(|other| matrix.count(fate, other))
+                .sum();
+            if all < FEW {
+                continue;
+            }
+            for rate in [matrix.precision(fate), matrix.recall(fate)] {
+                rates += 1;
+                assert!(
+                    rate.is_some_and(|rate| rate >= LEAST),
+                    "{} {fate}: {:?} / {:?}",
+                    profile.name,
+                    matrix.precision(fate),
+                    matrix.recall(fate)
+                );
+            }
+        }
+        let error = matrix.share_error().unwrap();
+        assert!(error < 0.08, "{}: {error}", profile.name);
+    }
+    assert!(rates > 50, "{rates}");
+}
+
+#[test]
+fn a_seed_means_the_same_run() {
+    let (a, b) = (read("zed", 4), read("zed", 4));
+    assert_eq!(a.told, b.told);
+    assert_eq!(a.untold, b.untold);
+}
