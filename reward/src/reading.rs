@@ -191,7 +191,8 @@ impl Reading {
         } else {
             0.0
         };
-        let is_alike = all >= LITTLE && alike_share >= ALIKE;
+        let is_begun = agreement.chars * 2 >= all;
+        let is_alike = all >= LITTLE && (alike_share >= ALIKE || is_begun);
         let is_put_in = is_put_in && alike_share >= SOMEWHAT;
         if !scene.is_disowned && (is_put_in || (is_alike && self.origin == Origin::Unknown)) {
             if is_put_in && !is_alike && is_beginning(&kept) {
