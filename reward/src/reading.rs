@@ -134,8 +134,14 @@ impl Reading {
         let Agreement { chars, end, .. } = scene.agreement;
         if self.origin == Origin::Unknown && !scene.is_disowned && chars >= FEW {
             let by_line = scene.agreement.is_of_lines;
-            let by_word =
-                scene.agreement.is_of_words && person.typing.is_put_in(chars, chars, scene.seconds);
+            let is_put_in = person.typing.is_put_in(chars, chars, scene.seconds);
+            let by_word = scene.agreement.is_of_words && is_put_in;
+            if is_put_in && !by_line && !by_word && chars * 2 >= solid_chars(scene.wanted) {
+                // Taken whole, and on its way to being deleted from its end.
+                self.take(None, false);
+                let kept = Kept::measure(scene.wanted, scene.stands);
+                return Some((Fate::Refined, kept));
+            }
             if by_line || by_word {
                 self.take(Some(end), false);
                 return Some((
