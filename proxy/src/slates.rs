@@ -85,14 +85,14 @@ mod tests {
             prefix: "y = ",
             ..here
         };
-        let used = |window: &Window<'_>, at_ms, arm: &str| {
+        let before = |window: &Window<'_>, at_ms, arm: &str| {
             let draw = |used: &[String]| Ok::<_, ()>((used.to_vec(), arm.to_owned()));
             slates.draw(&user, window, at_ms, draw).unwrap()
         };
-        assert!(used(&here, 0, "a").is_empty());
-        assert_eq!(used(&here, 20, "b"), ["a"]);
-        assert_eq!(used(&here, 40, "b"), ["a", "b"]);
-        assert!(used(&there, 60, "a").is_empty());
-        assert!(used(&there, 2_000, "a").is_empty(), "later, alone");
+        assert!(before(&here, 0, "a").is_empty());
+        assert_eq!(before(&here, 20, "b"), ["a"]);
+        assert_eq!(before(&here, 40, "b"), ["a", "b"]);
+        assert!(before(&there, 60, "a").is_empty());
+        assert!(before(&there, 2_000, "a").is_empty(), "later, alone");
     }
 }

@@ -36,15 +36,14 @@ impl Agreement {
             }
         };
         let (rest, follows) = (&proposal[end..], &stands[stands_end..]);
-        let next = |text: &str| text.chars().next();
         Self {
             chars,
             end,
             stands_end,
             is_all_that_stands,
             is_of_lines: ends_line(rest) && (ends_line(follows) || is_all_that_stands),
-            is_of_words: !(next(rest).is_some_and(is_word) && is_word_before(&proposal[..end]))
-                && !(next(follows).is_some_and(is_word) && is_word_before(&stands[..stands_end])),
+            is_of_words: !is_inside(&proposal[..end], rest)
+                && !is_inside(&stands[..stands_end], follows),
         }
     }
 }
@@ -62,8 +61,9 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-fn is_word_before(text: &str) -> bool {
-    text.chars().next_back().is_some_and(is_word)
+/// Whether a word goes on from one text to the next.
+fn is_inside(before: &str, after: &str) -> bool {
+    before.chars().next_back().is_some_and(is_word) && after.chars().next().is_some_and(is_word)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::grammar::Grammar;
 use crate::lexeme::{Lexeme, lexemes};
@@ -71,8 +71,8 @@ const LONGEST: usize = 4;
 const SMOOTHING: f64 = 0.1;
 
 /// How often each run of so many lexemes occurs.
-fn counts<'a>(lexemes: &[Lexeme<'a>], length: usize) -> HashMap<Vec<&'a str>, u32> {
-    let mut counts = HashMap::new();
+fn counts<'a>(lexemes: &[Lexeme<'a>], length: usize) -> BTreeMap<Vec<&'a str>, u32> {
+    let mut counts = BTreeMap::new();
     for run in lexemes.windows(length) {
         let run: Vec<&str> = run.iter().map(|lexeme| lexeme.text).collect();
         *counts.entry(run).or_default() += 1;
@@ -82,15 +82,12 @@ fn counts<'a>(lexemes: &[Lexeme<'a>], length: usize) -> HashMap<Vec<&'a str>, u3
 
 /// Weight of the runs of `all` that `other` has as often, and weight of them all.
 fn agreement(
-    all: &HashMap<Vec<&str>, u32>,
-    other: &HashMap<Vec<&str>, u32>,
+    all: &BTreeMap<Vec<&str>, u32>,
+    other: &BTreeMap<Vec<&str>, u32>,
     weight: impl Fn(&[&str]) -> f64,
 ) -> (f64, f64) {
     let (mut agreeing, mut total) = (0.0, 0.0);
-    // In a fixed order: sums of floats depend on it.
-    let mut runs: Vec<(&Vec<&str>, &u32)> = all.iter().collect();
-    runs.sort_unstable();
-    for (run, count) in runs {
+    for (run, count) in all {
         let shared = other.get(run).copied().unwrap_or(0).min(*count);
         agreeing += weight(run) * f64::from(shared);
         total += weight(run) * f64::from(*count);
@@ -124,7 +121,7 @@ fn brevity(found: usize, wanted: usize) -> f64 {
 
 fn syntax(grammar: &Grammar, candidate: &str, reference: &str) -> Option<f64> {
     let wanted = subtrees(grammar, reference)?;
-    let mut found: HashMap<String, u32> = HashMap::new();
+    let mut found: BTreeMap<String, u32> = BTreeMap::new();
     for tree in subtrees(grammar, candidate)? {
         *found.entry(tree).or_default() += 1;
     }

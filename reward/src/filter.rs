@@ -49,7 +49,6 @@ fn place(run: &[u8]) -> (usize, u64) {
     let mut bytes = [0; RUN];
     bytes.copy_from_slice(run);
     let hash = u64::from_le_bytes(bytes).wrapping_mul(GOLDEN) >> 48;
-    #[expect(clippy::cast_possible_truncation, reason = "sixteen bits")]
     let hash = hash as usize;
     (hash / 64, 1 << (hash % 64))
 }

@@ -1,11 +1,9 @@
-use std::cell::OnceCell;
-
-use crate::filter::{Filter, digest};
+use crate::filter::digest;
 use crate::lexeme::count;
-use crate::page::{Drift, Page};
 use crate::person::Person;
+use crate::place::{Found, Place};
 use crate::reading::{Origin, Reading};
-use crate::region::{ANCHOR_BYTES_MAX, without_last_line};
+use crate::sight::Sight;
 use crate::{Event, EventKind, Fate, Habits, Kept, Outcome, Region, Window};
 
 /// A proposal whose fate is still open: what was proposed, where, and what is known of it.
@@ -25,12 +23,7 @@ pub struct Proposal {
     is_ahead: bool,
     /// The proposal that it was asked for behind.
     parent: Option<Key>,
-    file: Option<String>,
-    left: String,
-    right: String,
-    /// A hash of the whole place that it was asked for at.
-    place: u64,
-    spot: Option<Spot>,
+    pub(crate) place: Place,
     asked_ms: i64,
     answered_ms: i64,
     changed_ms: i64,
@@ -48,48 +41,6 @@ pub struct Proposal {
 /// A decision, and which alternative of its answer.
 pub(crate) type Key = (u128, u32);
 
-/// A later request, as one proposal after the other looks at it.
-#[derive(Debug)]
-pub(crate) struct Sight<'a> {
-    pub(crate) file: Option<&'a str>,
-    /// Prefix and suffix joined.
-    pub(crate) document: &'a str,
-    /// Bytes of prefix.
-    pub(crate) cursor: usize,
-    pub(crate) at_ms: i64,
-    /// The page that the document is the next state of, and how it has changed since.
-    pub(crate) page: u64,
-    pub(crate) drift: Option<Drift>,
-    /// Where the page's next state starts in the document.
-    pub(crate) offset: usize,
-    /// What the document may hold, made when the first proposal asks.
-    pub(crate) filter: OnceCell<Filter>,
-}
-
-impl Sight<'_> {
-    /// Whether the document may hold the end of `left`.
-    fn may_hold(&self, left: &str) -> bool {
-        let filter = self.filter.get_or_init(|| Filter::of(self.document));
-        filter.may_hold_end_of(left.trim_end())
-    }
-}
-
-/// A place in a later document, followed there from a page.
-struct Followed {
-    start: usize,
-    end: Option<usize>,
-    /// Whether what stands there, and what is right beside it, is as it was.
-    is_untouched: bool,
-}
-
-/// A place on a page, from its first byte to where the text after it goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Spot {
-    page: u64,
-    start: usize,
-    end: Option<usize>,
-}
-
 impl Proposal {
     /// A proposal of `text`, asked for at `window` and answered at `answered_ms`.
     pub fn new(
@@ -99,9 +50,6 @@ impl Proposal {
         window: &Window<'_>,
         answered_ms: i64,
     ) -> Self {
-        let (prefix, suffix) = (window.prefix, window.suffix);
-        let tail = prefix.ceil_char_boundary(prefix.len().saturating_sub(ANCHOR_BYTES_MAX));
-        let head = suffix.floor_char_boundary(ANCHOR_BYTES_MAX);
         Self {
             decision,
             choice,
@@ -111,11 +59,7 @@ impl Proposal {
             habits: Habits::default(),
             is_ahead: false,
             parent: None,
-            file: window.file.map(str::to_owned),
-            left: prefix[tail..].to_owned(),
-            right: suffix[..head].to_owned(),
-            place: place_of(window),
-            spot: None,
+            place: Place::of(window),
             asked_ms: answered_ms,
             answered_ms,
             changed_ms: answered_ms,
@@ -166,7 +110,7 @@ impl Proposal {
 
     /// The file that it was made for, where the client said it.
     pub fn file(&self) -> Option<&str> {
-        self.file.as_deref()
+        self.place.file.as_deref()
     }
 
     /// What is known of it so far; `None` before the first evidence.
@@ -181,11 +125,6 @@ impl Proposal {
 
     pub(crate) fn key(&self) -> Key {
         (self.decision, self.choice)
-    }
-
-    /// The place that it was asked for at.
-    pub(crate) fn place(&self) -> u64 {
-        self.place
     }
 
     /// Asked for behind another one, as if that had been taken.
@@ -220,9 +159,7 @@ impl Proposal {
 
     /// Whether `other` was asked for at the same place and about the same time: one slate of alternatives.
     pub(crate) fn is_of_slate(&self, other: &Self) -> bool {
-        self.place == other.place
-            && self.file == other.file
-            && (self.asked_ms - other.asked_ms).abs() < SLATE_MS
+        self.place.hash == other.place.hash && (self.asked_ms - other.asked_ms).abs() < SLATE_MS
     }
 
     /// What will be on record of it if nothing more is learned. `tells_shown` says whether the editor
@@ -249,25 +186,6 @@ impl Proposal {
         person.tells_shown && !self.reading.is_shown
     }
 
-    /// The window without this proposal's text before the cursor, if the window is that at which it was
-    /// asked for with the text put in: what an editor that asks ahead of its user sends.
-    pub(crate) fn taken_out_of<'a>(&self, window: &Window<'a>) -> Option<Window<'a>> {
-        if self.is_of_another(window.file) {
-            return None;
-        }
-        let before = window.prefix.trim_end();
-        let before = before.strip_suffix(self.text.trim())?;
-        let (own, left) = (before.trim_end(), self.left.trim_end());
-        let is_place = own.ends_with(left) || (own.len() >= PLACE_BYTES && left.ends_with(own));
-        // The indentation that was there goes with the place, and that of the proposal with the proposal.
-        let indentation = self.left.len() - left.len();
-        let end = before.floor_char_boundary((own.len() + indentation).min(before.len()));
-        is_place.then_some(Window {
-            prefix: &before[..end],
-            ..*window
-        })
-    }
-
     /// Whether a request made at `at_ms` came too soon after the answer for a person to have taken it.
     pub(crate) fn is_too_new(&self, at_ms: i64) -> bool {
         at_ms - self.answered_ms < AHEAD_MS
@@ -281,40 +199,21 @@ impl Proposal {
         person: &mut Person,
         is_reached: bool,
     ) -> Option<Outcome> {
-        if sight.at_ms < self.answered_ms || self.is_lost || self.is_of_another(sight.file) {
+        let is_other = self.place.is_of_another(sight.file);
+        if sight.at_ms < self.answered_ms || self.is_lost || is_other {
             return None;
         }
-        let followed = self.follow(sight);
-        let region = match followed {
-            Some(Followed {
-                start,
-                end,
-                is_untouched,
-            }) => {
-                self.remember(sight, start, end);
-                if is_untouched {
-                    return None;
-                }
-                Region::between(sight.document, sight.cursor, start, end, &self.right)
-            }
-            None => {
-                let Some(region) = self.find(sight) else {
-                    self.spot = None;
-                    return self.look_around(sight);
-                };
-                let start = sight.document.len() - region.onwards.len();
-                let end = region.closed.then_some(start + region.stands.len());
-                self.remember(sight, start, end);
-                region
-            }
+        let region = match self.place.look_for(sight, self.bound()) {
+            Found::Untouched => return None,
+            Found::Nothing => return self.look_around(sight),
+            Found::Region(region) => region,
         };
         if self.is_ahead {
-            let whole = self.left.trim_end().len();
-            let is_here = region.agreed >= whole.min(self.text.len() + ANCHOR_BYTES_MAX / 2);
+            let is_here = self.place.is_behind(&region, &self.text);
             let has_stopped = is_reached || region.before_cursor.trim().is_empty();
             if !is_here || !has_stopped {
                 // Who has gone on was not shown what comes here.
-                self.spot = None;
+                self.place.lose();
                 self.is_lost |= is_here;
                 return None;
             }
@@ -339,64 +238,6 @@ impl Proposal {
         self.conclude(fate, kept, region.stands, sight.at_ms)
     }
 
-    /// Puts it on the page of the request that it answers.
-    pub(crate) fn put_on(&mut self, page: &Page) {
-        let at = page.cursor();
-        self.spot = page.is_at(self.place).then_some(Spot {
-            page: page.id,
-            start: at,
-            end: Some(at),
-        });
-    }
-
-    /// Where its place is in a later document, if it can be followed there.
-    fn follow(&self, sight: &Sight<'_>) -> Option<Followed> {
-        let (spot, drift) = (self.spot?, sight.drift?);
-        if spot.page != sight.page {
-            return None;
-        }
-        let bound = spot.start + self.bound();
-        let start = drift.start(spot.start)?;
-        let end = spot.end.and_then(|end| drift.end(end));
-        // Text put in that begins like what follows it seems to be put in further on.
-        let is_as_long = spot.end.is_none()
-            || spot.end.map(|end| end.checked_sub(spot.start))
-                == end.map(|end| end.checked_sub(start));
-        let is_kept = drift.keeps(spot.start, spot.end.unwrap_or(bound).min(bound));
-        Some(Followed {
-            start,
-            end,
-            is_untouched: is_kept && is_as_long,
-        })
-    }
-
-    /// Remembers where its place is in the document of this sight.
-    fn remember(&mut self, sight: &Sight<'_>, start: usize, end: Option<usize>) {
-        let on_page = |at: usize| at.checked_sub(sight.offset);
-        self.spot = on_page(start).map(|start| Spot {
-            page: sight.page,
-            start,
-            end: end.and_then(on_page),
-        });
-    }
-
-    /// Finds its place where it can not be followed, by the text around it or else where what stood before
-    /// it was deleted.
-    fn find<'a>(&self, sight: &Sight<'a>) -> Option<Region<'a>> {
-        let (document, cursor) = (sight.document, sight.cursor);
-        let find = || Region::find(document, cursor, &self.left, &self.right);
-        let found = sight.may_hold(&self.left).then(find).flatten();
-        found.or_else(|| {
-            let (spot, drift) = (self.spot?, sight.drift?);
-            if spot.page != sight.page {
-                return None;
-            }
-            let start = document.floor_char_boundary(drift.closed_up(spot.start)?);
-            let end = spot.end.and_then(|end| drift.end(end));
-            Some(Region::between(document, cursor, start, end, &self.right))
-        })
-    }
-
     /// Of several texts, chooses the one of which most stands there.
     fn choose(&mut self, stands: &str) {
         if self.others.is_empty() || self.reading.origin == Origin::Taken {
@@ -418,12 +259,7 @@ impl Proposal {
         if !self.is_taken() {
             return None;
         }
-        let left = without_last_line(&self.left).filter(|left| sight.may_hold(left))?;
-        let region = Region::find(sight.document, sight.cursor, left, &self.right)?;
-        let is_seen = region.closed || sight.document.len() - region.onwards.len() <= sight.cursor;
-        if !is_seen || region.agreed < left.trim_end().len().min(AROUND_BYTES) {
-            return None;
-        }
+        let region = self.place.look_around(sight)?;
         let region = self.within_bound(region);
         let (fate, kept) = self.reading.gone_from(self.text.trim(), region.stands)?;
         self.conclude(fate, kept, region.stands, sight.at_ms)
@@ -522,28 +358,13 @@ impl Proposal {
     /// What is left of it at the first request after each of some horizons that shows its place.
     pub(crate) fn survival(&mut self, sight: &Sight<'_>) -> Option<Outcome> {
         let age_ms = sight.at_ms - self.answered_ms;
-        let followed = self.follow(sight);
-        let region = match followed {
-            Some(Followed { start, end, .. }) => {
-                self.remember(sight, start, end);
-                Some(Region::between(
-                    sight.document,
-                    sight.cursor,
-                    start,
-                    end,
-                    &self.right,
-                ))
-            }
-            None => {
-                self.spot = None;
-                self.find(sight)
-            }
-        };
+        let region = self.place.look_at(sight);
         let passed = HORIZONS_MS
             .iter()
             .filter(|horizon| age_ms >= **horizon)
             .count();
-        if passed <= self.survivals || self.is_of_another(sight.file) {
+        let is_other = self.place.is_of_another(sight.file);
+        if passed <= self.survivals || is_other {
             return None;
         }
         let region = self.within_bound(region?);
@@ -582,10 +403,6 @@ impl Proposal {
     /// Bytes of standing text that may have to do with it.
     fn bound(&self) -> usize {
         self.text.len() * 2 + STANDS_BYTES
-    }
-
-    fn is_of_another(&self, file: Option<&str>) -> bool {
-        matches!((self.file(), file), (Some(own), Some(other)) if own != other)
     }
 
     fn conclude(&mut self, fate: Fate, kept: Kept, stands: &str, at_ms: i64) -> Option<Outcome> {
@@ -634,22 +451,5 @@ const AHEAD_MS: i64 = 150;
 /// Requests for one place this close together, in milliseconds, are one slate.
 const SLATE_MS: i64 = 1_000;
 
-/// Fewer bytes before the cursor than these occur in many places.
-const PLACE_BYTES: usize = 25;
-
-/// A place that lost its last line is known by as many bytes before that.
-const AROUND_BYTES: usize = 50;
-
 /// Bytes of standing text kept beyond twice the proposal's length.
 const STANDS_BYTES: usize = 200;
-
-/// A hash of all that a request shows.
-pub(crate) fn place_of(window: &Window<'_>) -> u64 {
-    let sides = [
-        window.prefix,
-        window.suffix,
-        window.file.unwrap_or_default(),
-    ];
-    let mix = |all: u64, side: &str| all.rotate_left(21) ^ digest(side);
-    sides.into_iter().fold(0, mix)
-}

@@ -1,6 +1,10 @@
 use crate::agreement::Agreement;
-use crate::kept::{prefix_share, run_share};
-use crate::lexeme::{lexemes, solid_chars};
+use crate::kept::run_share;
+use crate::lexeme::solid_chars;
+use crate::likeness::{
+    FEW, WHOLE, end_of_chars, first_line_end, first_word_end, is_beginning, is_gone, is_whole,
+    share_of_part, standing,
+};
 use crate::person::Person;
 use crate::{Event, EventKind, Fate, Habits, Kept, Outcome, Region};
 
@@ -9,6 +13,10 @@ use crate::{Event, EventKind, Fate, Habits, Kept, Outcome, Region};
 /// Each look sees the text that stands there at one moment, and has to tell who wrote it: the proposal was
 /// put in, typed by hand, put in and changed, or the user wrote something else.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, whatever the others"
+)]
 pub(crate) struct Reading {
     /// Where the text comes from.
     pub(crate) origin: Origin,
@@ -404,107 +412,14 @@ struct Scene<'a> {
     is_disowned: bool,
 }
 
-/// From this kept share on, a text counts as there in full: a lone bracket may be missing.
-const WHOLE: f64 = 0.97;
-
-/// A text of which one character in so many is missing is there less than [`WHOLE`].
-const MOST_LEFT: u32 = 32;
-
 /// From this share in long runs on, a text is the proposal, changed.
 const ALIKE: f64 = 0.45;
 
 /// Below this share in long runs, it is not, however soon it came.
 const SOMEWHAT: f64 = 0.2;
 
-/// Below this share in long runs, a text that was there is gone.
-const GONE: f64 = 0.3;
-
-/// Below this kept share, it is gone whatever else.
-const LOST: f64 = 0.1;
-
 /// From this kept share on, it is not gone from a larger text.
 const SCATTERED: f64 = 0.6;
 
-/// Up to this kept share, what is kept may be a beginning and no more.
-const HALF: f64 = 0.5;
-
-/// What is kept beyond the proposal's beginning is chance, up to this share.
-const CHANCE: f64 = 0.15;
-
-/// Fewer characters than these are sooner typed than taken.
-const FEW: u32 = 4;
-
 /// A proposal of fewer characters than these may be like another text by chance.
 const LITTLE: u32 = 8;
-
-/// What stands for the proposal: with the bracket that the editor had closed if the proposal closes it.
-fn standing<'a>(wanted: &str, region: &Region<'a>) -> &'a str {
-    let stands = region.stands.trim();
-    if region.bare.len() == region.stands.len() {
-        return stands;
-    }
-    if is_whole(wanted, stands, &Agreement::of(wanted, stands)) {
-        stands
-    } else {
-        region.bare.trim()
-    }
-}
-
-fn is_whole(wanted: &str, stands: &str, agreement: &Agreement) -> bool {
-    // What is left of it is too much, whatever its lexemes: told by the first few of its characters.
-    let left = wanted[agreement.end..]
-        .chars()
-        .filter(|c| !c.is_whitespace());
-    let most = agreement.chars / MOST_LEFT;
-    if left.take(most as usize + 1).count() > most as usize {
-        return false;
-    }
-    (agreement.end == wanted.len() && agreement.is_of_words)
-        || prefix_share(wanted, stands) >= WHOLE
-}
-
-fn is_gone(wanted: &str, stands: &str, kept: &Kept) -> bool {
-    let is_broken = || {
-        let has_line = |line: &str| {
-            let line = line.trim();
-            solid_chars(line) >= FEW && stands.lines().any(|other| other.trim() == line)
-        };
-        kept.prefix_share <= 0.0
-            && run_share(wanted, stands) < GONE
-            && !wanted.lines().any(has_line)
-    };
-    kept.share < LOST || is_broken()
-}
-
-/// Whether what is kept is the proposal's beginning, less than half of it, and little else.
-fn is_beginning(kept: &Kept) -> bool {
-    kept.prefix_share > 0.0 && kept.share < HALF && kept.share - kept.prefix_share < CHANCE
-}
-
-/// How much of the first `end` bytes of the proposal stands, as a share of the whole.
-fn share_of_part(wanted: &str, end: usize, stands: &str) -> Kept {
-    let kept = Kept::measure(&wanted[..end], stands);
-    let part = f64::from(solid_chars(&wanted[..end])) / f64::from(solid_chars(wanted).max(1));
-    Kept {
-        share: kept.share * part,
-        prefix_share: kept.prefix_share * part,
-        ..kept
-    }
-}
-
-fn first_line_end(wanted: &str) -> Option<usize> {
-    wanted.find('\n').map(|end| wanted[..end].trim_end().len())
-}
-
-fn first_word_end(wanted: &str) -> Option<usize> {
-    let first = lexemes(wanted).first()?.text.len();
-    (first < wanted.len()).then_some(first)
-}
-
-/// Where so many characters of `text` end in it when it is trimmed; `None` when it has no more than these.
-fn end_of_chars(text: &str, chars: u32) -> Option<usize> {
-    let (end, _) = text.char_indices().nth(chars as usize)?;
-    let indentation = text.len() - text.trim_start().len();
-    let end = end.saturating_sub(indentation).min(text.trim().len());
-    (end > 0).then_some(end)
-}

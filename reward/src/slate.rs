@@ -22,9 +22,8 @@ pub(crate) fn sort_out(
             continue;
         }
         let kept = |index: usize| {
-            let outcome = open[index].outcome();
-            let is_part = |o: &&Outcome| o.fate == Fate::Partial;
-            outcome.map(|_| (outcome.filter(is_part).is_none(), open[index].kept_chars()))
+            let outcome = open[index].outcome()?;
+            Some((outcome.fate != Fate::Partial, open[index].kept_chars()))
         };
         // The first of those of which most stands; what was taken in part was taken in full elsewhere.
         let taken = slate.iter().rev().filter(|index| open[**index].is_taken());

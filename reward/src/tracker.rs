@@ -3,7 +3,9 @@ use std::collections::VecDeque;
 
 use crate::page::{Drift, Page};
 use crate::person::Person;
-use crate::proposal::{Key, Sight, place_of};
+use crate::place::Place;
+use crate::proposal::Key;
+use crate::sight::Sight;
 use crate::slate;
 use crate::{Event, Outcome, Proposal, RecentAcceptance, RewardError, Window};
 
@@ -128,11 +130,11 @@ impl UserTracker {
     /// Opens a proposal. Returns news of the one that had to make room, if any.
     pub fn proposed(&mut self, mut proposal: Proposal) -> Option<Change> {
         if let Some(page) = self.pages.last() {
-            proposal.put_on(page);
+            proposal.place.put_on(page);
         }
         if proposal.is_ahead() {
             let mut asked = self.ahead.iter();
-            let asked = asked.find(|(place, _)| *place == proposal.place());
+            let asked = asked.find(|(place, _)| *place == proposal.place.hash);
             proposal.behind(asked.map(|(_, parent)| *parent));
         }
         self.open.push_back(Box::new(proposal));
@@ -153,7 +155,9 @@ impl UserTracker {
         let taken_out = self.open.iter().rev().find_map(|p| {
             let is_new = p.is_too_new(at_ms) && !p.is_taken();
             let is_ahead = is_said_ahead || p.is_ahead() || is_new;
-            let window = is_ahead.then(|| p.taken_out_of(window)).flatten()?;
+            let window = is_ahead
+                .then(|| p.place.without(p.text(), window))
+                .flatten()?;
             Some((window, p.is_ahead(), p.key()))
         });
         // Who says that he asks ahead asks again when the user has come there.
@@ -161,7 +165,7 @@ impl UserTracker {
             && !is_said_ahead
         {
             self.ahead.truncate(AHEAD - 1);
-            self.ahead.push_front((place_of(window), parent));
+            self.ahead.push_front((Place::hash_of(window), parent));
         }
         let is_ahead = is_said_ahead || taken_out.is_some();
         let changes = match taken_out {
@@ -212,7 +216,7 @@ impl UserTracker {
             })
             .collect();
         if let Some(page) = self.pages.last_mut() {
-            page.turn(&document, cursor, reach, place_of(window));
+            page.turn(&document, cursor, reach, Place::hash_of(window));
         }
         let told = news.into_iter();
         let told = told.map(|(index, outcome)| change(&self.open[index], outcome, Source::Request));
@@ -260,14 +264,14 @@ impl UserTracker {
     /// Settles what is due at `now_ms`: quiet for long enough, or open for too long.
     pub fn expire(&mut self, now_ms: i64) -> Vec<Change> {
         let limits = self.limits;
-        let due = |p: &Box<Proposal>| {
+        let due = |p: &Proposal| {
             let quiet = p.outcome().is_some() && now_ms - p.changed_ms() >= limits.quiet_ms;
             quiet || now_ms - p.answered_ms() >= limits.longest_ms
         };
-        if !self.open.iter().any(due) {
+        if !self.open.iter().any(|p| due(p)) {
             return Vec::new();
         }
-        let (settled, open) = self.open.drain(..).partition::<Vec<_>, _>(due);
+        let (settled, open) = self.open.drain(..).partition::<Vec<_>, _>(|p| due(p));
         self.open = open.into();
         let mut changes = Vec::new();
         for proposal in settled {

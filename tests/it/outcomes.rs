@@ -65,7 +65,8 @@ async fn scene() -> (Home, [String; 4]) {
 async fn outcomes_are_chosen_listed_and_told() {
     let (home, [taken, rejected, third, fourth]) = scene().await;
     assert_eq!(ids(&home, &[]).await.len(), 4);
-    assert_eq!(ids(&home, &["--fate", "accepted"]).await, [taken.clone()]);
+    let accepted = ids(&home, &["--fate", "accepted"]).await;
+    assert_eq!(accepted, std::slice::from_ref(&taken));
     assert_eq!(
         ids(&home, &["--fate", "rejected", "--arm", "arm"]).await,
         [rejected]

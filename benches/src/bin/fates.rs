@@ -86,7 +86,6 @@ fn report(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     bar.set_style(ProgressStyle::with_template(
         "{msg:18} {bar:40} {pos}/{len}",
     )?);
-    let mut text = String::new();
     let mut read: Vec<(&str, Matrix)> = Vec::new();
     let mut told: Vec<(&str, Account)> = Vec::new();
     for profile in profiles {
@@ -110,8 +109,7 @@ fn report(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             println!("{}", object(name, matrix));
         }
     } else {
-        text += &tables(&read);
-        println!("{text}");
+        println!("{}", tables(&read));
     }
     let shown = arguments.session.map_or(arguments.show, |_| usize::MAX);
     for (name, account) in told.iter().take(shown) {
@@ -180,7 +178,7 @@ fn tables(read: &[(&str, Matrix)]) -> String {
         row.extend([told, untold, matrix.false_rejections].map(|count| count.to_string()));
         rates.add_row(row);
     }
-    let mut text = format!("Precision / recall in percent:\n\n{rates}\n");
+    let mut text = vec![format!("Precision / recall in percent:\n\n{rates}\n")];
     for (name, matrix) in read {
         let mut table = Table::new();
         table.load_style(presets::ASCII_MARKDOWN);
@@ -197,9 +195,12 @@ fn tables(read: &[(&str, Matrix)]) -> String {
             .iter()
             .map(|(why, count)| format!("{} {count}", why.as_str()))
             .collect();
-        text += &format!("\n{name}\n\n{table}\n\nNot told: {}\n", untold.join(", "));
+        text.push(format!(
+            "\n{name}\n\n{table}\n\nNot told: {}\n",
+            untold.join(", ")
+        ));
     }
-    text
+    text.concat()
 }
 
 fn save(tables: &str) -> Result<(), Box<dyn Error>> {

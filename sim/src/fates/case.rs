@@ -5,6 +5,10 @@ use super::sheet::Sheet;
 
 /// One proposal, and what is truly known of it.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, whatever the others"
+)]
 pub(crate) struct Case {
     /// Its number, by which characters remember it.
     pub(crate) number: usize,

@@ -72,7 +72,7 @@ impl Session<'_> {
                 self.ask();
             } else if let Some(at) = self.client.flights.iter().position(|f| f.done_ms <= next) {
                 let flight = self.client.flights.remove(at);
-                self.receive(flight);
+                self.receive(&flight);
             } else if let Some(at) = self.client.give_up.iter().position(|(at, _)| *at <= next) {
                 let (_, case) = self.client.give_up.remove(at);
                 if self.cases[case].taken.is_none() {
@@ -155,7 +155,7 @@ impl Session<'_> {
     fn tell(&mut self, case: usize, kind: EventKind) {
         let shown = (self.profile.telling == Telling::Continue)
             .then(|| u32::try_from(self.cases[case].shown.chars().count()).unwrap_or(u32::MAX));
-        self.note(case, format!("told {kind}"));
+        self.note(case, &format!("told {kind}"));
         let changes = self.follower.told(case, kind, shown, self.at_ms());
         if kind != EventKind::Shown {
             let truth = self.cases[case].truth(&self.sheets);
@@ -253,7 +253,7 @@ impl Session<'_> {
         }
     }
 
-    fn receive(&mut self, flight: Flight) {
+    fn receive(&mut self, flight: &Flight) {
         let (meant, elsewhere) = self.meant(flight.meant_at);
         let draft = draft(&meant, &elsewhere, &mut self.random);
         let number = self.cases.len();
@@ -319,7 +319,7 @@ impl Session<'_> {
         if self.cases[case].shown.trim().is_empty() {
             return;
         }
-        self.note(case, "displayed".to_owned());
+        self.note(case, "displayed");
         self.cases[case].was_displayed = true;
         // A kept one may come back where its text was taken away.
         self.cases[case].anchor = self.sheets[self.sheet].cursor_id();
@@ -357,7 +357,7 @@ impl Session<'_> {
         self.send(texts, is_said, Some(case), self.cases[case].anchor, slate);
     }
 
-    pub(crate) fn note(&mut self, case: usize, what: String) {
+    pub(crate) fn note(&mut self, case: usize, what: &str) {
         let line = format!("{:.1} s: {what}", self.now_ms / 1000.0);
         self.cases[case].story.push(line);
     }
@@ -384,7 +384,7 @@ impl Session<'_> {
             let outcome = change.outcome;
             self.note(
                 case,
-                format!("read as {} {:.2}", outcome.fate, outcome.kept_share),
+                &format!("read as {} {:.2}", outcome.fate, outcome.kept_share),
             );
             if outcome.settled {
                 let truth = self.cases[case].truth(&self.sheets);

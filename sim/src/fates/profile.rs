@@ -5,6 +5,10 @@ use echo_reward::Habits;
 /// Sources are the clients' own code and recordings of it; CLIENTS in the sources' words: window sent,
 /// when it asks, what it keeps, what it shows, what it tells.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, whatever the others"
+)]
 pub struct Profile {
     /// The client's name.
     pub name: &'static str,

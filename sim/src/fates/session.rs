@@ -142,8 +142,6 @@ impl<'a> Session<'a> {
             }
             DraftKind::Right if drawn < 0.74 => self.take_back(case),
             DraftKind::Right if drawn < 0.82 => self.write_own(case),
-            // The user types it.
-            DraftKind::Right => {}
             DraftKind::Wrong(slips) if drawn < 0.6 && self.is_worth(case, &slips) => {
                 self.take(case);
                 self.fix(case, &slips);
@@ -163,6 +161,7 @@ impl<'a> Session<'a> {
                 self.take(case);
                 self.type_text("\n");
             }
+            // The user goes on typing, perhaps just what is proposed.
             _ => {}
         }
     }
@@ -217,7 +216,7 @@ impl<'a> Session<'a> {
         self.cases[case].taken = Some(text.chars().count());
         self.cases[case].typing.chars = solid(text);
         self.cases[case].typing.behind = self.sheets[self.sheet].cursor_id();
-        self.note(case, format!("TAKES {text:?}"));
+        self.note(case, &format!("TAKES {text:?}"));
         self.taken(case, is_all);
     }
 
@@ -227,7 +226,7 @@ impl<'a> Session<'a> {
         self.wait(400.0, 3_000.0);
         self.sheets[self.sheet].take_back(case);
         self.close_up();
-        self.note(case, "TAKES IT BACK".to_owned());
+        self.note(case, "TAKES IT BACK");
         self.changed();
         self.wait(300.0, 2_000.0);
         self.write_own(case);
@@ -239,7 +238,7 @@ impl<'a> Session<'a> {
         let line = self.lines[self.random.below(self.lines.len())]
             .trim()
             .to_owned();
-        self.note(case, format!("WRITES {line:?}"));
+        self.note(case, &format!("WRITES {line:?}"));
         let shown = &self.cases[case].shown;
         let indentation: String = shown.chars().take_while(|c| c.is_whitespace()).collect();
         self.type_text(&[indentation.as_str(), &line].concat());
@@ -258,7 +257,7 @@ impl<'a> Session<'a> {
             self.wait(300.0, 4_000.0);
             self.note(
                 case,
-                format!("REPLACES {} characters by {:?}", slip.chars, slip.right),
+                &format!("REPLACES {} characters by {:?}", slip.chars, slip.right),
             );
             if self.sheets[self.sheet].go_behind(case, slip.at + slip.chars - 1) {
                 self.changed();
@@ -299,7 +298,7 @@ impl<'a> Session<'a> {
         let agreeing = self.agreeing(case);
         self.wait(300.0, 2_000.0);
         let wrong = shown.chars().count() - agreeing;
-        self.note(case, format!("DELETES its last {wrong} characters"));
+        self.note(case, &format!("DELETES its last {wrong} characters"));
         for _ in 0..wrong {
             self.rub_out();
         }

@@ -12,8 +12,8 @@ pub(super) struct Choice {
     /// Only what this arm answered; without its version, every version of it
     #[arg(long, value_name = "NAME")]
     arm: Option<String>,
-    /// Only what this became of: accepted, partial, refined, typed_through, rejected, undone, never_shown,
-    /// speculative or censored
+    /// Only what this became of: accepted, partial, refined, `typed_through`, rejected, undone,
+    /// `never_shown`, speculative or censored
     #[arg(long, value_name = "FATE")]
     fate: Option<Fate>,
     /// Only what this kind of client asked for

@@ -7,34 +7,37 @@ use crate::proposals::ProposalRecord;
 pub(super) fn tell(proposal: &ProposalRecord<'_>, is_coloured: bool) -> String {
     let (decision, served, outcome) = (proposal.decision, proposal.served, proposal.outcome());
     let file = decision.file.as_deref().unwrap_or("a file without a name");
-    let mut told = format!(
+    let mut told = vec![format!(
         "{} of {}, {} after {:.0} ms, for {} ({}) in {file}\n",
         served.decision, served.arm, served.ending, served.total_ms, decision.user, decision.client
-    );
+    )];
     if let Some(prefix) = &decision.prefix {
-        told += "\nbefore the cursor\n\n";
+        told.push("\nbefore the cursor\n\n".to_owned());
         for line in last_lines(prefix) {
-            told += &format!("    {line}\n");
+            told.push(format!("    {line}\n"));
         }
     }
-    told += "\nproposed\n\n";
+    told.push("\nproposed\n\n".to_owned());
     for line in served.text.lines() {
-        told += &format!("    {line}\n");
+        told.push(format!("    {line}\n"));
     }
     for evidence in proposal.evidence {
         let seconds = (evidence.at_ms - served.at_ms) as f64 / 1000.0;
-        told += &format!(
+        told.push(format!(
             "\n{seconds:.1} s later, by {}: {}, {:.0} % kept{}\n",
             evidence.source,
             evidence.fate,
             evidence.kept_share * 100.0,
             if evidence.settled { ", settled" } else { "" }
-        );
+        ));
         if let Some(stands) = &evidence.kept_text {
-            told += &format!("\n{}\n", side_by_side(&served.text, stands, is_coloured));
+            told.push(format!(
+                "\n{}\n",
+                side_by_side(&served.text, stands, is_coloured)
+            ));
         }
     }
-    told += &format!(
+    told.push(format!(
         "\nfate: {}{}\n",
         outcome.fate,
         if outcome.settled {
@@ -42,8 +45,8 @@ pub(super) fn tell(proposal: &ProposalRecord<'_>, is_coloured: bool) -> String {
         } else {
             ", not settled yet"
         }
-    );
-    told
+    ));
+    told.concat()
 }
 
 /// The last lines before the cursor.

@@ -1,0 +1,211 @@
+use crate::filter::digest;
+use crate::page::Page;
+use crate::region::{ANCHOR_BYTES_MAX, without_last_line};
+use crate::sight::Sight;
+use crate::{Region, Window};
+
+/// Where a proposal was asked for, and how to find that place again in later requests.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) file: Option<String>,
+    /// The end of the text before the cursor.
+    left: String,
+    /// The beginning of the text after it.
+    right: String,
+    /// A hash of all that the request showed.
+    pub(crate) hash: u64,
+    spot: Option<Spot>,
+}
+
+/// A place on a page, from its first byte to where the text after it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Spot {
+    page: u64,
+    start: usize,
+    end: Option<usize>,
+}
+
+/// A place in a later document, followed there from a page.
+struct Followed {
+    start: usize,
+    end: Option<usize>,
+    /// Whether what stands there, and what is right beside it, is as it was.
+    is_untouched: bool,
+}
+
+/// What a later request shows of a place.
+pub(crate) enum Found<'a> {
+    /// It is as it was at the last request.
+    Untouched,
+    /// What stands there now.
+    Region(Region<'a>),
+    /// Nothing.
+    Nothing,
+}
+
+impl Place {
+    /// Where the cursor of a request is.
+    pub(crate) fn of(window: &Window<'_>) -> Self {
+        let (prefix, suffix) = (window.prefix, window.suffix);
+        let tail = prefix.ceil_char_boundary(prefix.len().saturating_sub(ANCHOR_BYTES_MAX));
+        let head = suffix.floor_char_boundary(ANCHOR_BYTES_MAX);
+        Self {
+            file: window.file.map(str::to_owned),
+            left: prefix[tail..].to_owned(),
+            right: suffix[..head].to_owned(),
+            hash: Self::hash_of(window),
+            spot: None,
+        }
+    }
+
+    /// A hash of all that a request shows.
+    pub(crate) fn hash_of(window: &Window<'_>) -> u64 {
+        let file = window.file.unwrap_or_default();
+        let mix = |all: u64, side: &str| all.rotate_left(21) ^ digest(side);
+        [window.prefix, window.suffix, file]
+            .into_iter()
+            .fold(0, mix)
+    }
+
+    /// Whether a request is known to be for another file.
+    pub(crate) fn is_of_another(&self, file: Option<&str>) -> bool {
+        matches!((self.file.as_deref(), file), (Some(own), Some(other)) if own != other)
+    }
+
+    /// Puts it on the page of the request that it is the place of.
+    pub(crate) fn put_on(&mut self, page: &Page) {
+        let at = page.cursor();
+        self.spot = page.is_at(self.hash).then_some(Spot {
+            page: page.id,
+            start: at,
+            end: Some(at),
+        });
+    }
+
+    /// Takes it off its page: it has to be found by the text around it.
+    pub(crate) fn lose(&mut self) {
+        self.spot = None;
+    }
+
+    /// Looks for the place in a later request, by following it or else by the text around it, and remembers
+    /// where it was found. Of what stands there, the first `bound` bytes are of interest.
+    pub(crate) fn look_for<'a>(&mut self, sight: &Sight<'a>, bound: usize) -> Found<'a> {
+        if let Some(followed) = self.follow(sight, bound) {
+            let Followed { start, end, .. } = followed;
+            self.remember(sight, start, end);
+            if followed.is_untouched {
+                return Found::Untouched;
+            }
+            let (document, cursor) = (sight.document, sight.cursor);
+            return Found::Region(Region::between(document, cursor, start, end, &self.right));
+        }
+        let Some(region) = self.find(sight) else {
+            self.spot = None;
+            return Found::Nothing;
+        };
+        let start = sight.document.len() - region.onwards.len();
+        let end = region.closed.then_some(start + region.stands.len());
+        self.remember(sight, start, end);
+        Found::Region(region)
+    }
+
+    /// The same, also where nothing has changed.
+    pub(crate) fn look_at<'a>(&mut self, sight: &Sight<'a>) -> Option<Region<'a>> {
+        let followed = self.follow(sight, 0);
+        let Some(Followed { start, end, .. }) = followed else {
+            return match self.look_for(sight, 0) {
+                Found::Region(region) => Some(region),
+                Found::Untouched | Found::Nothing => None,
+            };
+        };
+        self.remember(sight, start, end);
+        let (document, cursor) = (sight.document, sight.cursor);
+        Some(Region::between(document, cursor, start, end, &self.right))
+    }
+
+    fn follow(&self, sight: &Sight<'_>, bound: usize) -> Option<Followed> {
+        let (spot, drift) = (self.spot?, sight.drift?);
+        if spot.page != sight.page {
+            return None;
+        }
+        let start = drift.start(spot.start)?;
+        let end = spot.end.and_then(|end| drift.end(end));
+        // Text put in that begins like what follows it seems to be put in further on.
+        let is_as_long = spot.end.is_none()
+            || spot.end.map(|end| end.checked_sub(spot.start))
+                == end.map(|end| end.checked_sub(start));
+        let bound = spot.start + bound;
+        let is_kept = drift.keeps(spot.start, spot.end.unwrap_or(bound).min(bound));
+        Some(Followed {
+            start,
+            end,
+            is_untouched: is_kept && is_as_long,
+        })
+    }
+
+    fn remember(&mut self, sight: &Sight<'_>, start: usize, end: Option<usize>) {
+        let on_page = |at: usize| at.checked_sub(sight.offset);
+        self.spot = on_page(start).map(|start| Spot {
+            page: sight.page,
+            start,
+            end: end.and_then(on_page),
+        });
+    }
+
+    /// Finds the place by the text around it, or else where what stood before it was deleted.
+    fn find<'a>(&self, sight: &Sight<'a>) -> Option<Region<'a>> {
+        let (document, cursor) = (sight.document, sight.cursor);
+        let find = || Region::find(document, cursor, &self.left, &self.right);
+        let found = sight.may_hold(&self.left).then(find).flatten();
+        found.or_else(|| {
+            let (spot, drift) = (self.spot?, sight.drift?);
+            if spot.page != sight.page {
+                return None;
+            }
+            let start = document.floor_char_boundary(drift.closed_up(spot.start)?);
+            let end = spot.end.and_then(|end| drift.end(end));
+            Some(Region::between(document, cursor, start, end, &self.right))
+        })
+    }
+
+    /// What stands around the place when its line is gone: between the line before it and what followed it.
+    pub(crate) fn look_around<'a>(&self, sight: &Sight<'a>) -> Option<Region<'a>> {
+        let left = without_last_line(&self.left).filter(|left| sight.may_hold(left))?;
+        let region = Region::find(sight.document, sight.cursor, left, &self.right)?;
+        let is_seen = region.closed || sight.document.len() - region.onwards.len() <= sight.cursor;
+        let is_known = region.agreed >= left.trim_end().len().min(AROUND_BYTES);
+        (is_seen && is_known).then_some(region)
+    }
+
+    /// Whether a region agrees with so much of the text before the place that `text`, which ends there, stands
+    /// in it, too.
+    pub(crate) fn is_behind(&self, region: &Region<'_>, text: &str) -> bool {
+        let whole = self.left.trim_end().len();
+        region.agreed >= whole.min(text.len() + ANCHOR_BYTES_MAX / 2)
+    }
+
+    /// The window without `text` before the cursor, if what remains is this place: what an editor that asks
+    /// ahead of its user sends.
+    pub(crate) fn without<'a>(&self, text: &str, window: &Window<'a>) -> Option<Window<'a>> {
+        if self.is_of_another(window.file) {
+            return None;
+        }
+        let before = window.prefix.trim_end();
+        let before = before.strip_suffix(text.trim())?;
+        let (own, left) = (before.trim_end(), self.left.trim_end());
+        let is_place = own.ends_with(left) || (own.len() >= PLACE_BYTES && left.ends_with(own));
+        // The indentation that was there goes with the place, and that of the text with the text.
+        let indentation = self.left.len() - left.len();
+        let end = before.floor_char_boundary((own.len() + indentation).min(before.len()));
+        is_place.then_some(Window {
+            prefix: &before[..end],
+            ..*window
+        })
+    }
+}
+
+/// Fewer bytes before the cursor than these occur in many places.
+const PLACE_BYTES: usize = 25;
+
+/// A place that lost its last line is known by as many bytes before that.
+const AROUND_BYTES: usize = 50;
