@@ -81,7 +81,7 @@ fn follow(path: &PathBuf) -> Vec<Told> {
     // Arrivals of requests and ends of answers, in the order of their times.
     let mut moments: Vec<(i64, bool, &Value)> = Vec::new();
     for step in steps.iter().filter(|step| step.get("path").is_some()) {
-        let ms = |key: &str| step[key].as_f64().unwrap() as i64;
+        let ms = |key: &str| millis(&step[key]);
         moments.push((ms("t_ms"), false, step));
         moments.push((ms("t_done_ms"), true, step));
     }
@@ -115,7 +115,7 @@ fn follow(path: &PathBuf) -> Vec<Told> {
                 if habits.shows(&text) {
                     let proposal = Proposal::new(n.into(), 0, &text, &place.window(), at_ms)
                         .of(habits)
-                        .asked(step["t_ms"].as_f64().unwrap() as i64)
+                        .asked(millis(&step["t_ms"]))
                         .ahead(ahead[&n]);
                     changes.extend(user.proposed(proposal));
                     let (outcome, story) = (None, Vec::new());
@@ -147,6 +147,11 @@ fn follow(path: &PathBuf) -> Vec<Told> {
             .outcome = Some(change.outcome);
     }
     told.into_values().collect()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "minutes in milliseconds")]
+fn millis(value: &Value) -> i64 {
+    value.as_f64().unwrap() as i64
 }
 
 fn answer(response: &Value) -> String {

@@ -1,7 +1,5 @@
 //! `CodeBLEU` against an independent implementation.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use echo_reward::CodeBleu;
 use serde_json::Value;
 

@@ -342,8 +342,8 @@ fn slate(text: &str) -> Vec<Option<Fate>> {
         "\n    return a - b",
         "\n    return a - b * 2",
     ];
-    for (id, text) in (0..).zip(texts) {
-        user.proposed(Proposal::new(id, 0, text, &asked, 1_000 + 10 * id as i64).asked(900));
+    for ((id, at_ms), text) in (0..).zip((1_000..).step_by(10)).zip(texts) {
+        user.proposed(Proposal::new(id, 0, text, &asked, at_ms).asked(900));
     }
     let prefix = format!("{LEFT}{text}");
     let window = Window {

@@ -123,22 +123,16 @@ fn memory(open: usize, each: usize) -> Result<u64, Box<dyn Error>> {
     let users: Vec<UserTracker> = (0..open.div_ceil(each.max(1)))
         .map(|_| {
             let mut user = UserTracker::new(TrackerLimits::default());
-            for id in 0..each {
+            for (id, at_ms) in (0..each).zip((0..).step_by(200)) {
                 let at = text.floor_char_boundary(WINDOW + 64 * id);
                 let window = Window {
                     file: Some("main.rs"),
                     prefix: &text[text.ceil_char_boundary(at - (WINDOW - SUFFIX))..at],
                     suffix: &suffix,
                 };
-                drop(user.request(&window, false, id as i64 * 200));
+                drop(user.request(&window, false, at_ms));
                 let proposed = "let other = values.iter().map(|value| value.price).sum();";
-                drop(user.proposed(Proposal::new(
-                    id as u128,
-                    0,
-                    proposed,
-                    &window,
-                    id as i64 * 200 + 60,
-                )));
+                drop(user.proposed(Proposal::new(id as u128, 0, proposed, &window, at_ms + 60)));
             }
             user
         })
