@@ -93,11 +93,13 @@ impl Drift {
     /// Where a place is now, as seen from the text before it.
     pub(crate) fn start(&self, at: usize) -> Option<usize> {
         let by_tail = || {
-            // What follows must be enough to know it by, and what is before it must stand, too: text that
-            // was changed up to the place itself was changed at the place.
+            // What follows must be enough to know it by, or go to the end of both; and what is before it must
+            // stand, too: text that was changed up to the place itself was changed at the place.
             let tail = self.tail?;
-            (at > tail.old && at + KNOWN_BYTES <= tail.old + tail.len)
-                .then(|| at - tail.old + tail.new)
+            let tail_end = tail.old + tail.len;
+            let is_last = self.end.is_some_and(|(end, _)| end == tail_end);
+            let is_known = is_last || at + KNOWN_BYTES <= tail_end;
+            (at > tail.old && at <= tail_end && is_known).then(|| at - tail.old + tail.new)
         };
         self.by_head(at).or_else(by_tail)
     }
