@@ -161,18 +161,31 @@ fn start_of_right(document: &str, cursor: usize, start: usize, right: &str) -> O
     }
     let needle = &right[..right.floor_char_boundary(ANCHOR_BYTES)];
     let starts = memmem::find_iter(&document.as_bytes()[start..], needle).map(|at| start + at);
-    let right = right.as_bytes().iter();
+    let bytes = right.as_bytes().iter();
     let found = best(starts, right.len(), |at| {
-        let agreeing = agreeing(document.as_bytes()[at..].iter(), right.clone());
+        let agreeing = agreeing(document.as_bytes()[at..].iter(), bytes.clone());
         if agreeing >= ANCHOR_BYTES_SURE || at >= at_cursor {
             agreeing
         } else {
             0
         }
     });
+    let found = found.filter(|(agreeing, _)| *agreeing > 0);
     found
-        .filter(|(agreeing, _)| *agreeing > 0)
         .map(|(_, at)| at)
+        .or_else(|| start_of_changed_line(document, start, right))
+}
+
+/// The same where the line after the place has been changed further on: it begins as it did.
+fn start_of_changed_line(document: &str, start: usize, right: &str) -> Option<usize> {
+    let line = right.split('\n').next().unwrap_or_default();
+    let head = line.get(..line.floor_char_boundary(LINE_BYTES))?;
+    if head.len() < LINE_BYTES - 3 || !has_word(head) {
+        return None;
+    }
+    let reach = document.floor_char_boundary(start + ANCHOR_BYTES_MAX);
+    let at = document[start..reach].find(head)?;
+    Some(start + at)
 }
 
 /// The first of the places that agree farthest, with how far; one that agrees as far as it can ends
