@@ -12,7 +12,7 @@ pub(crate) struct Place {
     left: String,
     /// The beginning of the text after it.
     right: String,
-    /// A hash of all that the request showed.
+    /// A hash by which another request for it is known.
     pub(crate) hash: u64,
     spot: Option<Spot>,
 }
@@ -58,13 +58,17 @@ impl Place {
         }
     }
 
-    /// A hash of all that a request shows.
+    /// A hash by which two requests for one place are known: of the text next to the cursor, and of how much
+    /// there is on either side.
     pub(crate) fn hash_of(window: &Window<'_>) -> u64 {
+        let (prefix, suffix) = (window.prefix, window.suffix);
+        let near = prefix.ceil_char_boundary(prefix.len().saturating_sub(HASHED_BYTES));
+        let far = suffix.floor_char_boundary(HASHED_BYTES);
         let file = window.file.unwrap_or_default();
         let mix = |all: u64, side: &str| all.rotate_left(21) ^ digest(side);
-        [window.prefix, window.suffix, file]
-            .into_iter()
-            .fold(0, mix)
+        let lengths = (prefix.len() as u64).rotate_left(32) ^ suffix.len() as u64;
+        let sides = [&prefix[near..], &suffix[..far], file];
+        sides.into_iter().fold(lengths, mix)
     }
 
     /// Whether a request is known to be for another file.
@@ -203,6 +207,9 @@ impl Place {
         })
     }
 }
+
+/// Bytes on either side of the cursor that a place is known by.
+const HASHED_BYTES: usize = 512;
 
 /// Fewer bytes before the cursor than these occur in many places.
 const PLACE_BYTES: usize = 25;
