@@ -23,7 +23,8 @@ impl Kept {
     /// loses the renamed word alone. Of `stands`, only as much is read as the proposal is long, and
     /// half as much again and a dozen lexemes more: what the user wrote after it is no part of it.
     pub fn measure(proposal: &str, stands: &str) -> Self {
-        let wanted = lexemes(proposal);
+        let mut wanted = lexemes(proposal);
+        wanted.truncate(LEXEMES_MOST);
         let mut found = lexemes(stands);
         found.truncate(wanted.len() + wanted.len() / 2 + MARGIN_LEXEMES);
         let all = chars_of(&wanted);
@@ -61,7 +62,8 @@ pub(crate) fn prefix_share(proposal: &str, stands: &str) -> f64 {
 /// as a whole. Edits leave long runs of a proposal standing; text of one's own shares a word here and a
 /// bracket there.
 pub(crate) fn run_share(proposal: &str, stands: &str) -> f64 {
-    let wanted = lexemes(proposal);
+    let mut wanted = lexemes(proposal);
+    wanted.truncate(LEXEMES_MOST);
     let mut found = lexemes(stands);
     found.truncate(wanted.len() + wanted.len() / 2 + MARGIN_LEXEMES);
     let all = f64::from(chars_of(&wanted));
@@ -90,6 +92,9 @@ pub(crate) fn run_share(proposal: &str, stands: &str) -> f64 {
 
 /// Characters by which a run must be longer than chance.
 const RUN_START: f64 = 4.0;
+
+/// Of a longer proposal, so many lexemes are compared: about a hundred lines. The time goes with the square.
+const LEXEMES_MOST: usize = 1_024;
 
 /// Lexemes read beyond one and a half times the proposal's own.
 const MARGIN_LEXEMES: usize = 12;

@@ -437,3 +437,86 @@ fn how_long_a_proposal_stands_is_told_at_its_ages() {
     assert_eq!(look("\n    pass", 700_000), survived(Fate::Undone));
     assert_eq!(look("\n    pass", 800_000), None, "the last age is over");
 }
+
+/// The fate of a proposal that was taken in a file of these sides, two seconds after its answer.
+fn taken_in(left: &str, proposed: &str, right: &str) -> Option<Fate> {
+    let asked = Window {
+        file: None,
+        prefix: left,
+        suffix: right,
+    };
+    let mut user = UserTracker::new(TrackerLimits::default());
+    user.proposed(Proposal::new(1, 0, proposed, &asked, 1_000));
+    let prefix = format!("{left}{proposed}");
+    let window = Window {
+        prefix: &prefix,
+        ..asked
+    };
+    let changes = user.request(&window, false, 3_000).changes;
+    changes.first().map(|change| change.outcome.fate)
+}
+
+#[test]
+fn a_huge_file_and_a_huge_proposal_are_read() {
+    let line = "    total += rows[index].price * rows[index].count;\n";
+    let left = format!("{}fn last() {{\n", line.repeat(20_000));
+    let proposed: String = (0..4_000)
+        .map(|n| format!("    let value_{n} = {n};\n"))
+        .collect();
+    assert_eq!(taken_in(&left, &proposed, ""), Some(Fate::Accepted));
+    assert_eq!(taken_in("", &proposed, &left), Some(Fate::Accepted));
+}
+
+#[test]
+fn of_several_equal_places_the_one_that_was_asked_for_is_read() {
+    let arm = "        Some(value) => value,\n        None => return,\n";
+    let function = |name: &str| format!("fn {name}() {{\n{arm}}}\n\n");
+    for asked in 0..6 {
+        let names: Vec<String> = (0..6).map(|n| format!("function_{n}")).collect();
+        let left: String = names[..=asked].iter().map(|name| function(name)).collect();
+        let left = left.strip_suffix("}\n\n").unwrap();
+        let right: String = names[asked + 1..]
+            .iter()
+            .map(|name| function(name))
+            .collect();
+        let right = format!("\n}}\n\n{right}");
+        let fate = taken_in(left, "        Err(error) => panic!(\"{error}\"),", &right);
+        assert_eq!(fate, Some(Fate::Accepted), "{asked}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_script_and_any_line_end_is_read(
+        left in "[a-zé\u{301}漢🦀👩\u{200d}🚀 \t(]{0,60}(\r\n|\n)?",
+        proposed in "[a-zé\u{301}漢🦀👩\u{200d}🚀]{4,12}( [a-zé\u{301}漢🦀]{1,8}(\r\n\t)?){0,6}[a-z]{2}",
+        right in "(\r\n|\n)[A-Zé\u{301}漢🦀👩\u{200d}🚀 \t)]{0,60}",
+    ) {
+        prop_assert_eq!(taken_in(&left, &proposed, &right), Some(Fate::Accepted));
+    }
+
+    #[test]
+    fn any_requests_in_any_order_are_borne(
+        windows in prop::collection::vec((any::<String>(), any::<String>(), any::<bool>(), any::<bool>()), 1..12),
+        text in any::<String>(),
+    ) {
+        let mut user = UserTracker::new(TrackerLimits::default());
+        for (id, (prefix, suffix, is_ahead, is_named)) in (0..).zip(&windows) {
+            let window = Window {
+                file: is_named.then_some("main.rs"),
+                prefix,
+                suffix,
+            };
+            let at_ms = i64::try_from(id).unwrap() * 700;
+            let seen = user.request(&window, *is_ahead, at_ms);
+            for change in seen.changes {
+                prop_assert!((0.0..=1.0).contains(&change.outcome.kept_share));
+            }
+            let proposal = Proposal::new(id, 0, &text, &window, at_ms + 60);
+            user.proposed(proposal.asked(at_ms).ahead(seen.is_ahead));
+            let taken = format!("{prefix}{text}");
+            user.request(&Window { prefix: &taken, ..window }, *is_ahead, at_ms + 400);
+        }
+        prop_assert_eq!(user.close().len(), windows.len());
+    }
+}
