@@ -460,9 +460,10 @@ fn taken_in(left: &str, proposed: &str, right: &str) -> Option<Fate> {
 fn a_huge_file_and_a_huge_proposal_are_read() {
     let line = "    total += rows[index].price * rows[index].count;\n";
     let left = format!("{}fn last() {{\n", line.repeat(20_000));
-    let proposed: String = (0..4_000)
-        .map(|n| format!("    let value_{n} = {n};\n"))
+    let lines: Vec<String> = (0..4_000)
+        .map(|n| format!("    let value_{n} = {n};"))
         .collect();
+    let proposed = lines.join("\n");
     assert_eq!(taken_in(&left, &proposed, ""), Some(Fate::Accepted));
     assert_eq!(taken_in("", &proposed, &left), Some(Fate::Accepted));
 }
