@@ -53,6 +53,8 @@ pub struct Metrics {
     pub unlogged: Counter,
     /// Fates that settled.
     pub fates: Family<KindLabel, Counter>,
+    /// Proposals settled before their time, since newer ones needed their place in memory.
+    pub evictions: Counter,
     /// Events taken, by kind.
     pub events: Family<KindLabel, Counter>,
     /// Completions being served.
@@ -88,6 +90,7 @@ impl Metrics {
             endings: Family::default(),
             unlogged: Counter::default(),
             fates: Family::default(),
+            evictions: Counter::default(),
             events: Family::default(),
             in_flight: Gauge::default(),
             log_writable: Gauge::default(),
@@ -148,6 +151,11 @@ impl Metrics {
             "fates",
             "Proposals by their settled fate",
             self.fates.clone(),
+        );
+        r.register(
+            "evictions",
+            "Proposals settled before their time, since newer ones needed their place in memory",
+            self.evictions.clone(),
         );
         r.register("events", "Events taken, by kind", self.events.clone());
         r.register(

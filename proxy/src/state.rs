@@ -83,6 +83,9 @@ impl Echo {
     pub fn record_changes(&self, changes: Vec<Change>) {
         for change in changes {
             let outcome = change.outcome;
+            if change.source == Source::Eviction {
+                self.metrics.evictions.inc();
+            }
             if outcome.settled && change.source != Source::Survival {
                 let label = KindLabel {
                     kind: outcome.fate.as_str(),

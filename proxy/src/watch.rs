@@ -217,7 +217,7 @@ impl Watch {
             .or_else(|| self.users.iter().next())
             .map(|entry| entry.key().clone());
         let removed = victim.and_then(|victim| self.users.remove(&victim));
-        removed.map_or_else(Vec::new, |(_, mut tracker)| tracker.close())
+        removed.map_or_else(Vec::new, |(_, mut tracker)| tracker.evict())
     }
 }
 
@@ -230,7 +230,7 @@ const EVENTS_PER_DECISION: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use echo_reward::{EventKind, Fate};
+    use echo_reward::{EventKind, Fate, Source};
 
     const ASKED: Window<'static> = Window {
         file: None,
@@ -299,13 +299,15 @@ mod tests {
     #[test]
     fn users_are_bounded_and_eviction_is_told() {
         let watch = Watch::new(TrackerLimits::default(), 2);
-        let mut told = 0;
+        let mut told = Vec::new();
         for id in 0..5 {
             let name = id.to_string();
-            told += watch
-                .proposed(&user(&name), Proposal::new(id, 0, "f(1)", &ASKED, 0))
-                .len();
+            told.extend(watch.proposed(&user(&name), Proposal::new(id, 0, "f(1)", &ASKED, 0)));
         }
-        assert_eq!((watch.open(), told), (2, 3));
+        assert_eq!((watch.open(), told.len()), (2, 3));
+        let is_eviction = |change: &Change| {
+            change.source == Source::Eviction && change.outcome.fate == Fate::Censored
+        };
+        assert!(told.iter().all(is_eviction), "{told:?}");
     }
 }

@@ -302,9 +302,18 @@ impl UserTracker {
 
     /// Settles everything, whatever the time.
     pub fn close(&mut self) -> Vec<Change> {
+        self.settle_all(Source::Timeout)
+    }
+
+    /// Settles everything, since other users need the place in memory.
+    pub fn evict(&mut self) -> Vec<Change> {
+        self.settle_all(Source::Eviction)
+    }
+
+    fn settle_all(&mut self, source: Source) -> Vec<Change> {
         let open = std::mem::take(&mut self.open);
         open.iter()
-            .map(|proposal| self.settle(proposal, Source::Timeout))
+            .map(|proposal| self.settle(proposal, source))
             .collect()
     }
 
