@@ -5,15 +5,22 @@ use echo_reward::Habits;
 /// The habits of a kind of client, as [`crate::caller::Identity`] names it.
 ///
 /// Tabby's agent drops texts of fewer than four characters; Continue, and llm-ls inside a line, show the
-/// first line of several. Any other client shows what it gets.
+/// first line of several; and these wait before they ask (Tabby at least as long as said). Any other client shows what it gets.
 pub fn of(client: &str) -> Habits {
     match client {
         "tabby" => Habits {
             least_chars: 4,
+            pause_ms: 100,
             ..Habits::default()
         },
-        "continue" | "llm-ls" => Habits {
+        "continue" => Habits {
             first_line: true,
+            pause_ms: 350,
+            ..Habits::default()
+        },
+        "llm-ls" => Habits {
+            first_line: true,
+            pause_ms: 150,
             ..Habits::default()
         },
         _ => Habits::default(),

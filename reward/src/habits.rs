@@ -7,6 +7,8 @@ pub struct Habits {
     pub first_line: bool,
     /// Texts of fewer characters, white space around them not counted, are not shown.
     pub least_chars: u32,
+    /// It asks when nothing was typed for at least so long, in milliseconds.
+    pub pause_ms: u32,
 }
 
 impl Habits {

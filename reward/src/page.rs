@@ -1,3 +1,5 @@
+use std::collections::VecDeque;
+
 use memchr::memmem;
 
 /// The text around a user's cursor at his last request, by which places are followed through his edits.
@@ -14,6 +16,8 @@ pub(crate) struct Page {
     is_end: bool,
     /// The place of the request, by which its answers find the page again.
     place: u64,
+    /// The places of the requests before it, the last first.
+    earlier: VecDeque<u64>,
 }
 
 /// Where the text of one page is in a later one.
@@ -43,6 +47,7 @@ impl Page {
             cursor: 0,
             is_end: false,
             place: 0,
+            earlier: VecDeque::new(),
         }
     }
 
@@ -54,12 +59,21 @@ impl Page {
         self.text.push_str(&document[from..to]);
         self.cursor = cursor - from;
         self.is_end = to == document.len();
+        if !self.is_at(place) {
+            self.earlier.truncate(EARLIER - 1);
+            self.earlier.push_front(self.place);
+        }
         self.place = place;
     }
 
     /// Whether a request for this place was the last.
     pub(crate) fn is_at(&self, place: u64) -> bool {
         self.place == place
+    }
+
+    /// Whether a request for this place was made, and a later one for another.
+    pub(crate) fn has_left(&self, place: u64) -> bool {
+        !self.is_at(place) && self.earlier.contains(&place)
     }
 
     /// Where the page's own start is in the document that it was taken from.
@@ -219,6 +233,9 @@ const DELETED_BYTES: usize = 512;
 
 /// Places that are tried where a text repeats itself.
 const TRIES: usize = 4;
+
+/// Earlier requests that are remembered of a page.
+const EARLIER: usize = 16;
 
 /// Bytes compared at once.
 const WORD: usize = 32;

@@ -86,6 +86,11 @@ impl Place {
         });
     }
 
+    /// Whether a request is the first known one at another place of its page.
+    pub(crate) fn is_left(&self, sight: &Sight<'_>) -> bool {
+        self.hash != sight.place && self.spot.is_some_and(|spot| spot.page == sight.page)
+    }
+
     /// Takes it off its page: it has to be found by the text around it.
     pub(crate) fn lose(&mut self) {
         self.spot = None;

@@ -8,6 +8,10 @@ use crate::{Event, EventKind, Fate, Habits, Kept, Outcome, Region, Window};
 
 /// A proposal whose fate is still open: what was proposed, where, and what is known of it.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, whatever the others"
+)]
 pub struct Proposal {
     /// The decision that it answers.
     pub decision: u128,
@@ -21,6 +25,12 @@ pub struct Proposal {
     habits: Habits,
     /// Whether it was asked for ahead of the user, who has not come there yet.
     is_ahead: bool,
+    /// Whether its user is known to have gone on since the answer.
+    is_left: bool,
+    /// Whether its user had gone on before the answer could be read.
+    is_overtaken: bool,
+    /// Whether it ever stood there as if it had just been taken.
+    was_accepted: bool,
     /// The proposal that it was asked for behind.
     parent: Option<Key>,
     pub(crate) place: Place,
@@ -58,6 +68,9 @@ impl Proposal {
             is_lost: false,
             habits: Habits::default(),
             is_ahead: false,
+            is_left: false,
+            is_overtaken: false,
+            was_accepted: false,
             parent: None,
             place: Place::of(window),
             asked_ms: answered_ms,
@@ -140,6 +153,22 @@ impl Proposal {
             })
     }
 
+    /// Its user had gone on before it was answered. Ahead of the user that means nothing.
+    pub(crate) fn overtake(&mut self) {
+        self.is_overtaken = !self.is_ahead;
+    }
+
+    /// Takes note of the first request for another place: the key before it came when its client's pause
+    /// began, and before [`READ_MS`] nobody has read what is shown.
+    fn leave(&mut self, sight: &Sight<'_>) {
+        if self.is_left || self.is_ahead || !self.place.is_left(sight) {
+            return;
+        }
+        self.is_left = true;
+        let shown_ms = sight.at_ms - self.answered_ms - i64::from(self.habits.pause_ms);
+        self.is_overtaken |= shown_ms < READ_MS;
+    }
+
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
@@ -183,7 +212,7 @@ impl Proposal {
 
     /// Whether its editor, which tells what it shows, has not shown it.
     fn is_unseen(&self, person: &Person) -> bool {
-        person.tells_shown && !self.reading.is_shown
+        (person.tells_shown || self.is_overtaken) && !self.reading.is_shown
     }
 
     /// Whether a request made at `at_ms` came too soon after the answer for a person to have taken it.
@@ -203,6 +232,7 @@ impl Proposal {
         if sight.at_ms < self.answered_ms || self.is_lost || is_other {
             return None;
         }
+        self.leave(sight);
         let region = match self.place.look_for(sight, self.bound()) {
             Found::Untouched => return None,
             Found::Nothing => return self.look_around(sight),
@@ -218,6 +248,7 @@ impl Proposal {
                 return None;
             }
             self.is_ahead = false;
+            self.is_left = true;
         }
         let region = self.within_bound(region);
         if self.reading.is_as_before(self.text.trim(), &region) {
@@ -405,7 +436,20 @@ impl Proposal {
         self.text.len() * 2 + STANDS_BYTES
     }
 
+    /// What `fate` means for what the user cannot have read: it was not rejected, and what is like it is the
+    /// user's own, unless all of it came at once, out of the client's store.
+    fn as_seen(&mut self, fate: Fate) -> Fate {
+        self.was_accepted |= fate == Fate::Accepted;
+        let is_told = self.reading.is_shown || self.was_accepted;
+        if self.is_overtaken && !is_told {
+            Fate::NeverShown
+        } else {
+            fate
+        }
+    }
+
     fn conclude(&mut self, fate: Fate, kept: Kept, stands: &str, at_ms: i64) -> Option<Outcome> {
+        let fate = self.as_seen(fate);
         let kept = if fate.is_taken() {
             kept
         } else {
@@ -447,6 +491,10 @@ const LONGEST_MS: i64 = 1_200_000;
 
 /// A request this soon after the answer, in milliseconds, is the editor's and not the user's.
 const AHEAD_MS: i64 = 150;
+
+/// What was on the screen for a shorter time than this, in milliseconds, nobody has read: Continue's editor
+/// does not count it as shown either.
+const READ_MS: i64 = 500;
 
 /// Requests for one place this close together, in milliseconds, are one slate.
 const SLATE_MS: i64 = 1_000;

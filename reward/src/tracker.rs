@@ -132,6 +132,12 @@ impl UserTracker {
         if let Some(page) = self.pages.last() {
             proposal.place.put_on(page);
         }
+        let place = proposal.place.hash;
+        if self.pages.iter().any(|page| page.has_left(place))
+            && !self.pages.iter().any(|page| page.is_at(place))
+        {
+            proposal.overtake();
+        }
         if proposal.is_ahead() {
             let mut asked = self.ahead.iter();
             let asked = asked.find(|(place, _)| *place == proposal.place.hash);
@@ -190,6 +196,7 @@ impl UserTracker {
             cursor,
             at_ms,
             page,
+            place: Place::hash_of(window),
             drift,
             offset: Page::offset(&document, cursor, reach),
             filter: OnceCell::new(),
@@ -216,7 +223,7 @@ impl UserTracker {
             })
             .collect();
         if let Some(page) = self.pages.last_mut() {
-            page.turn(&document, cursor, reach, Place::hash_of(window));
+            page.turn(&document, cursor, reach, sight.place);
         }
         let told = news.into_iter();
         let told = told.map(|(index, outcome)| change(&self.open[index], outcome, Source::Request));

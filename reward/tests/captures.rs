@@ -77,6 +77,7 @@ fn follow(path: &PathBuf) -> Vec<Told> {
     let habits = Habits {
         first_line: name.starts_with("continue") || name.starts_with("llm-ls"),
         least_chars: if name.starts_with("tabby") { 4 } else { 0 },
+        pause_ms: if name.starts_with("continue") { 350 } else { 0 },
     };
     // Arrivals of requests and ends of answers, in the order of their times.
     let mut moments: Vec<(i64, bool, &Value)> = Vec::new();

@@ -44,6 +44,50 @@ fn fate(proposed: &str, texts: &[&str]) -> Option<Fate> {
     scene(proposed, texts).1.map(|outcome| outcome.fate)
 }
 
+/// A user who goes on to other text `moves_ms` after asking; the answer comes 300 ms after it was asked for.
+fn settled_after(moves_ms: i64, is_told_shown: bool) -> Fate {
+    let mut user = UserTracker::new(TrackerLimits::default());
+    let at = |prefix| Window {
+        file: Some("calc.py"),
+        prefix,
+        suffix: RIGHT,
+    };
+    let other = format!("{LEFT}\n    \"\"\"Says what is left.\"\"\"");
+    let mut moments = [(0, false), (300, true), (moves_ms, false)];
+    moments.sort_unstable();
+    for (at_ms, is_answer) in moments {
+        if is_answer {
+            let proposal = Proposal::new(7, 0, PROPOSED, &at(LEFT), at_ms).asked(0);
+            user.proposed(proposal);
+            if is_told_shown {
+                let shown = Event {
+                    decision: 7,
+                    choice: 0,
+                    kind: EventKind::Shown,
+                    accepted_chars: None,
+                    shown_chars: None,
+                    text: None,
+                };
+                user.event(&shown, at_ms).unwrap();
+            }
+        } else {
+            let text = if at_ms == 0 { LEFT } else { &other };
+            user.request(&at(text), false, at_ms);
+        }
+    }
+    user.request(&at(&format!("{other}\n")), false, 5_000);
+    user.close()[0].outcome.fate
+}
+
+#[test]
+fn who_had_gone_on_before_he_could_read_it_has_rejected_nothing() {
+    // Before the answer; too soon after it; and after half a second, with the editor's word or without.
+    let fates = [(100, false), (700, false), (900, false), (700, true)];
+    let fates = fates.map(|(moves_ms, is_told)| settled_after(moves_ms, is_told));
+    let (unseen, rejected) = (Fate::NeverShown, Fate::Rejected);
+    assert_eq!(fates, [unseen, unseen, rejected, rejected]);
+}
+
 /// One look, after so many seconds.
 fn fate_after(seconds: i64, text: &str) -> Option<Fate> {
     let (mut user, _) = scene(PROPOSED, &[]);

@@ -16,6 +16,11 @@ pub(crate) struct Case {
     pub(crate) draft: Draft,
     /// What the client shows of it.
     pub(crate) shown: String,
+    /// The text around its place when it was asked for.
+    pub(crate) texts: (String, String),
+    pub(crate) answered_ms: f64,
+    /// When the first request for another place came.
+    pub(crate) left_ms: Option<f64>,
     /// Where `meant` was at when it was asked for.
     pub(crate) meant_at: usize,
     /// The character before its place.
@@ -27,6 +32,14 @@ pub(crate) struct Case {
     /// Another answer for the same place says what it has been changed into.
     pub(crate) has_twin: bool,
     pub(crate) was_displayed: bool,
+    /// How long it was on the screen, in milliseconds.
+    pub(crate) displayed_ms: f64,
+    /// A later request told that its user had gone on before it could be read.
+    pub(crate) is_overtaken: bool,
+    /// Another answer for the same place was there first: its client offers this one behind that.
+    pub(crate) is_second: bool,
+    /// Half of it or more stood in its place when a request showed that, whoever wrote it.
+    pub(crate) stands_anyway: bool,
     pub(crate) is_dismissed: bool,
     /// Characters of what was shown that were taken.
     pub(crate) taken: Option<usize>,
@@ -92,15 +105,17 @@ impl Case {
             share,
             is_mixed: self.typing.is_mixed,
         };
-        if !self.was_displayed {
-            let fate = if self.is_ahead {
+        let all = solid(&self.shown);
+        let is_read = self.displayed_ms >= READ_MS || self.taken.is_some() || self.was_told;
+        let is_over = self.typing.parted.is_some() || self.typing.chars == all;
+        if !self.was_displayed || (!is_read && is_over) {
+            let fate = if self.is_ahead && !self.was_displayed {
                 Fate::Speculative
             } else {
                 Fate::NeverShown
             };
             return of(fate, 0.0);
         }
-        let all = solid(&self.shown);
         if let Some(taken) = self.taken {
             let standing = sheets[self.sheet].standing(self.number, &self.shown);
             return if standing.share < LEAST {
@@ -186,6 +201,9 @@ impl Case {
 
 /// From this share on, a proposal that was typed by hand was typed through.
 const HALF: f64 = 0.5;
+
+/// What was on the screen for a shorter time than this, in milliseconds, nobody has read.
+pub(crate) const READ_MS: f64 = 500.0;
 
 /// Below this share, a proposal that was taken is gone.
 const LEAST: f64 = 0.1;

@@ -1,11 +1,11 @@
 use echo_reward::{Change, EventKind, Fate};
 
-use super::case::{Case, Typing};
+use super::case::{Case, READ_MS, Typing, solid};
 use super::follower::Followed;
 use super::oracle::draft;
 use super::profile::{Ahead, Asking, Cache, Telling};
 use super::session::Session;
-use super::sheet::window;
+use super::sheet::{Sheet, window};
 
 /// What a client has in hand.
 #[derive(Debug, Default)]
@@ -31,6 +31,7 @@ struct Flight {
     parent: Option<usize>,
     meant_at: usize,
     anchor: u64,
+    is_overtaken: bool,
 }
 
 /// A proposal on the screen.
@@ -75,7 +76,12 @@ impl Session<'_> {
                 self.receive(&flight);
             } else if let Some(at) = self.client.give_up.iter().position(|(at, _)| *at <= next) {
                 let (_, case) = self.client.give_up.remove(at);
-                if self.cases[case].taken.is_none() {
+                let was_long = self.cases[case].displayed_ms >= READ_MS;
+                let is_still = self
+                    .client
+                    .displayed
+                    .is_some_and(|shown| shown.case == case);
+                if self.cases[case].taken.is_none() && (was_long || is_still) {
                     self.cases[case].is_dismissed = true;
                     self.tell(case, EventKind::Rejected);
                 }
@@ -93,7 +99,10 @@ impl Session<'_> {
         {
             let offset = shown.offset + 1;
             let is_over = offset == self.cases[shown.case].shown.chars().count();
-            self.client.displayed = (!is_over).then_some(Displayed { offset, ..shown });
+            self.client.displayed = Some(Displayed { offset, ..shown });
+            if is_over {
+                self.take_off();
+            }
             return;
         }
         self.changed();
@@ -117,7 +126,7 @@ impl Session<'_> {
 
     /// What is on the screen goes away.
     fn close(&mut self) {
-        if let Some(shown) = self.client.displayed.take()
+        if let Some(shown) = self.take_off()
             && self.profile.telling == (Telling::Tabby { dismissals: true })
         {
             // The user went on without it.
@@ -126,9 +135,16 @@ impl Session<'_> {
         }
     }
 
+    /// Takes what is on the screen off it.
+    pub(crate) fn take_off(&mut self) -> Option<Displayed> {
+        let shown = self.client.displayed.take()?;
+        self.cases[shown.case].displayed_ms += self.now_ms - shown.since_ms;
+        Some(shown)
+    }
+
     /// The user closes what is on the screen.
     pub(crate) fn dismiss(&mut self) {
-        let Some(shown) = self.client.displayed.take() else {
+        let Some(shown) = self.take_off() else {
             return;
         };
         self.cases[shown.case].is_dismissed = true;
@@ -139,7 +155,7 @@ impl Session<'_> {
 
     /// The user has taken what is on the screen, all of it or a line.
     pub(crate) fn taken(&mut self, case: usize, is_all: bool) {
-        self.client.displayed = None;
+        self.take_off();
         match self.profile.telling {
             Telling::Nothing => {}
             Telling::Tabby { .. } if is_all => self.tell(case, EventKind::Accepted),
@@ -207,6 +223,9 @@ impl Session<'_> {
         let (followed, changes) =
             self.follower
                 .request(&window(file, &texts), is_said_ahead, self.at_ms());
+        if parent.is_none() {
+            self.overtake(&texts);
+        }
         self.show_all(parent.is_some(), &texts);
         self.learn(changes);
         let latency = self.random.between(60.0, 350.0);
@@ -222,7 +241,25 @@ impl Session<'_> {
             parent,
             meant_at,
             anchor,
+            is_overtaken: false,
         });
+    }
+
+    /// A request at another place tells that its user has gone on from those before it.
+    fn overtake(&mut self, texts: &(String, String)) {
+        for flight in &mut self.client.flights {
+            flight.is_overtaken |= flight.texts != *texts;
+        }
+        let (now_ms, pause_ms) = (self.now_ms, f64::from(self.profile.habits.pause_ms));
+        for case in &mut self.cases {
+            if case.settled.is_none() && !case.is_ahead && case.sheet == self.sheet {
+                let is_first = case.left_ms.is_none() && case.texts != *texts;
+                if is_first {
+                    case.left_ms = Some(now_ms);
+                    case.is_overtaken |= now_ms - case.answered_ms - pause_ms < READ_MS;
+                }
+            }
+        }
     }
 
     /// Every proposal whose place this request shows is told of by it.
@@ -238,6 +275,9 @@ impl Session<'_> {
             &texts.1[..texts.1.floor_char_boundary(12)],
         );
         for case in &mut self.cases {
+            if case.settled.is_none() && case.taken.is_none() && !case.stands_anyway {
+                case.stands_anyway = stands_anyway(&self.sheets[case.sheet], case);
+            }
             if case.settled.is_none()
                 && case.sheet == self.sheet
                 && sheet.shows(self.profile.window, case.anchor)
@@ -289,6 +329,13 @@ impl Session<'_> {
             slate: flight.slate,
             has_twin: false,
             was_displayed: false,
+            displayed_ms: 0.0,
+            is_overtaken: flight.is_overtaken && flight.parent.is_none(),
+            is_second: self.cases.iter().any(|case| case.slate == flight.slate),
+            stands_anyway: false,
+            texts: flight.texts.clone(),
+            answered_ms: self.now_ms,
+            left_ms: None,
             is_dismissed: false,
             taken: None,
             typing: Typing::after(flight.anchor),
@@ -333,6 +380,8 @@ impl Session<'_> {
             since_ms: self.now_ms,
         });
         if matches!(self.profile.telling, Telling::Tabby { .. }) {
+            // What it tells to have shown, was shown.
+            self.cases[case].displayed_ms = READ_MS;
             self.tell(case, EventKind::Shown);
         }
         if self.profile.telling == Telling::Continue {
@@ -393,4 +442,12 @@ impl Session<'_> {
             }
         }
     }
+}
+
+/// Whether half of a proposal or more stands in its place, whoever wrote it.
+fn stands_anyway(sheet: &Sheet, case: &Case) -> bool {
+    let stands = sheet.solid_after(case.anchor);
+    let shown = case.shown.chars().filter(|c| !c.is_whitespace());
+    let same = shown.zip(stands.chars()).take_while(|(a, b)| a == b);
+    same.count() * 2 >= solid(&case.shown)
 }

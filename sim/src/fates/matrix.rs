@@ -33,8 +33,11 @@ pub enum Untold {
     /// Another proposal put the same text in, or says what this one was changed into, or a part was taken
     /// and the rest typed.
     SameTextOfAnother,
-    /// It was not shown, and the client does not tell what it shows.
+    /// It was not shown, or not long enough to be read, the client does not tell what it shows, and no request
+    /// came soon enough to tell.
     NotShown,
+    /// It was offered behind another one of its slate, which the user may have seen or not.
+    BehindAnother,
     /// The user left while it was shown.
     LeftOpen,
 }
@@ -42,7 +45,7 @@ pub enum Untold {
 impl Untold {
     /// Whether nothing at all tells of the proposal.
     pub(crate) fn is_blind(self) -> bool {
-        matches!(self, Self::NoLaterRequest | Self::LeftOpen)
+        matches!(self, Self::NoLaterRequest | Self::LeftOpen | Self::NotShown)
     }
 
     /// The reason in a few words.
@@ -54,6 +57,7 @@ impl Untold {
             Self::TakenBackUnseen => "taken back between two requests",
             Self::SameTextOfAnother => "same text put in by another",
             Self::NotShown => "not shown",
+            Self::BehindAnother => "offered behind another",
             Self::LeftOpen => "left open",
         }
     }
@@ -78,7 +82,9 @@ pub(crate) fn read(case: &Case, tells_shown: bool) -> Option<Reading> {
     let told = case.told.filter(|told| told.fate.is_some());
     let untold = match fate {
         Fate::Speculative => None,
-        Fate::NeverShown => (!tells_shown).then_some(Untold::NotShown),
+        Fate::NeverShown if case.is_second => Some(Untold::BehindAnother),
+        Fate::NeverShown if case.stands_anyway => Some(Untold::TypedUnseen),
+        Fate::NeverShown => (!tells_shown && !case.is_overtaken).then_some(Untold::NotShown),
         _ if truth.is_mixed || (case.has_twin && !is_accepted) => Some(Untold::SameTextOfAnother),
         _ if told.is_none() => Some(Untold::NoLaterRequest),
         _ if told != Some(truth) => Some(Untold::ChangedAfterwards),

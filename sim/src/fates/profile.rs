@@ -114,6 +114,7 @@ const SILENT: Profile = Profile {
     habits: Habits {
         first_line: false,
         least_chars: 0,
+        pause_ms: 0,
     },
     telling: Telling::Nothing,
     takes_lines: true,
@@ -140,6 +141,7 @@ pub const PROFILES: [Profile; 12] = [
         habits: Habits {
             first_line: false,
             least_chars: 4,
+            pause_ms: 100,
         },
         telling: Telling::Tabby { dismissals: true },
         ..SILENT
@@ -154,6 +156,7 @@ pub const PROFILES: [Profile; 12] = [
         habits: Habits {
             first_line: false,
             least_chars: 4,
+            pause_ms: 100,
         },
         telling: Telling::Tabby { dismissals: false },
         ..SILENT
@@ -168,6 +171,7 @@ pub const PROFILES: [Profile; 12] = [
         habits: Habits {
             first_line: true,
             least_chars: 0,
+            pause_ms: 350,
         },
         takes_lines: false,
         ..SILENT
@@ -182,6 +186,7 @@ pub const PROFILES: [Profile; 12] = [
         habits: Habits {
             first_line: true,
             least_chars: 0,
+            pause_ms: 350,
         },
         telling: Telling::Continue,
         takes_lines: false,
@@ -229,6 +234,7 @@ pub const PROFILES: [Profile; 12] = [
         habits: Habits {
             first_line: true,
             least_chars: 0,
+            pause_ms: 150,
         },
         takes_lines: false,
         ..SILENT

@@ -310,7 +310,7 @@ impl<'a> Session<'a> {
         let back = self.sheets[self.sheet].cursor_id();
         self.changed();
         self.sheet = 1;
-        self.client.displayed = None;
+        self.take_off();
         self.wait(500.0, 2_000.0);
         self.type_text("and more\n");
         let (least, most) = if self.random.chance(0.3) {
