@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use echo_benches::scene::{self, ARMS};
-use echo_policy::{FeatureSchema, Learner};
+use echo_policy::{FeatureSchema, Learner, Policy};
 
 /// A reward that depends on the step.
 fn reward(step: usize) -> f64 {
@@ -47,6 +47,20 @@ fn state(criterion: &mut Criterion) {
             state.retract(arm, context, reward(step))
         });
     });
+    let spec = "linucb".parse();
+    if let Ok(spec) = spec
+        && let Ok(mut policy) = Policy::online(&spec, &state, 1)
+    {
+        group.bench_function("online policy", |bencher| {
+            bencher.iter(|| {
+                step += 1;
+                let context = black_box(&features[step % features.len()]);
+                let arm = ARMS[step % ARMS.len()];
+                state.update(arm, context, reward(step)).ok();
+                policy.learn(&state, arm, context, reward(step))
+            });
+        });
+    }
     group.finish();
     black_box(state);
 }

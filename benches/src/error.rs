@@ -1,4 +1,4 @@
-//! What can keep a load run from its end.
+//! What can keep a run from its end.
 
 use std::fmt;
 use std::io;
@@ -66,3 +66,15 @@ impl LoadError {
         }
     }
 }
+
+/// Why data cannot be run over: the file or set, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataError(pub(crate) String);
+
+impl fmt::Display for DataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for DataError {}

@@ -3,6 +3,9 @@
 //! - [`scene`] holds the data of the criterion benches in `benches/`.
 //! - [`load`] compares, in one run, direct calls of an upstream with calls through nginx and through
 //!   `echo-proxy`: added latency, throughput, processor time, memory. The program `load` runs it.
+//! - [`bakeoff`] runs policies over data sets whose every reward is known; the program of that name tells the
+//!   loss.
+//! - [`report`] keeps tables in `benches/runs`.
 //!
 //! ```
 //! use echo_benches::scene;
@@ -15,6 +18,8 @@
 //! It judges no change by itself: numbers of different machines, or of one machine at different
 //! times, say little about each other. Only what one run compares is meant to be compared.
 
+pub mod bakeoff;
 pub mod error;
 pub mod load;
+pub mod report;
 pub mod scene;

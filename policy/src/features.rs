@@ -183,7 +183,7 @@ fn acceptance(share: f32) -> f32 {
     clippy::cast_possible_truncation,
     reason = "13 bits, which f32 holds exactly"
 )]
-fn on_grid(value: f64) -> f32 {
+pub(crate) fn on_grid(value: f64) -> f32 {
     let grid = f64::from(Features::GRID);
     ((value * grid).round() / grid) as f32
 }

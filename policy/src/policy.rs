@@ -45,6 +45,44 @@ impl Policy {
         })
     }
 
+    /// A policy that learns by itself, one event at a time: for one thread that decides and learns, as a
+    /// simulation does. It decides as [`Policy::build`] would after each event, up to rounding.
+    ///
+    /// # Errors
+    /// As [`Policy::build`].
+    pub fn online(
+        spec: &PolicySpec,
+        state: &RewardState,
+        version: u64,
+    ) -> Result<Self, PolicyError> {
+        Ok(Self {
+            spec: spec.clone(),
+            version,
+            learned: state.total(),
+            ridge: Ridge::online(state, spec.lambda)?,
+        })
+    }
+
+    /// Takes in the event that `state` has learned last, in about 3 d^2 multiply-adds: the arm was chosen in
+    /// this context and earned this reward. Only for a policy made by [`Policy::online`].
+    ///
+    /// # Errors
+    /// If the context has another dimension, or the sums of an arm are not those of any set of events.
+    pub fn learn(
+        &mut self,
+        state: &RewardState,
+        arm: &str,
+        features: &Features,
+        reward: f64,
+    ) -> Result<(), PolicyError> {
+        self.check(features)?;
+        // One out of range, which has no place on the grid, was refused by the state.
+        let reward = RewardState::reward_on_grid(reward).unwrap_or(reward);
+        self.ridge.learn(state, arm, features.as_slice(), reward)?;
+        self.learned = state.total();
+        Ok(())
+    }
+
     /// The version given when it was built.
     pub fn version(&self) -> u64 {
         self.version

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use crate::arm_sums::ArmSums;
+use crate::inverse::Inverse;
 use crate::reward_state::Inheritance;
 use crate::triangle::Cholesky;
 use crate::{PolicyError, RewardState};
@@ -28,6 +29,8 @@ pub(crate) struct Ridge {
     thetas: Vec<f64>,
     /// Of `A_a + lambda I` of each known arm; empty for policies that need no widths.
     factors: Vec<Cholesky>,
+    /// Of each known arm, when it learns by itself; else empty.
+    inverses: Vec<Inverse>,
 }
 
 impl Ridge {
@@ -60,7 +63,50 @@ impl Ridge {
             arms,
             thetas: (0..dimension).flat_map(row).collect(),
             factors,
+            inverses: Vec::new(),
         })
+    }
+
+    /// The same regression, made to take one event after the other.
+    pub(crate) fn online(state: &RewardState, lambda: f64) -> Result<Self, PolicyError> {
+        let mut ridge = Self::fit(state, lambda, false)?;
+        for (arm, sums) in effective_sums(state) {
+            let inverse = Inverse::new(&sums, lambda, ridge.dimension);
+            ridge
+                .inverses
+                .push(inverse.ok_or(PolicyError::NotPositive(arm))?);
+        }
+        Ok(ridge)
+    }
+
+    /// Takes in the event that `state` has learned last.
+    pub(crate) fn learn(
+        &mut self,
+        state: &RewardState,
+        arm: &str,
+        x: &[f32],
+        reward: f64,
+    ) -> Result<(), PolicyError> {
+        let is_heir = state.lineage().values().any(|heir| heir.from == arm);
+        let is_due = self
+            .index(arm)
+            .is_none_or(|index| self.inverses[index].is_stale());
+        if is_due || is_heir {
+            *self = Self::online(state, self.lambda)?;
+            return Ok(());
+        }
+        if let Some(index) = self.index(arm) {
+            let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+            self.inverses[index].add(&wide, reward);
+        }
+        self.mean = mean(state);
+        let arms = self.arms.len();
+        for (column, inverse) in self.inverses.iter().enumerate() {
+            for (row, theta) in inverse.theta(self.mean).enumerate() {
+                self.thetas[row * arms + column] = theta;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn dimension(&self) -> usize {
@@ -86,7 +132,11 @@ impl Ridge {
     /// `sqrt(x' (A_a + lambda I)^-1 x)`, the uncertainty of the prediction in units of the noise
     /// (Abbasi-Yadkori, Pal, Szepesvari 2011, theorem 2).
     pub(crate) fn width(&self, arm: &str, x: &[f32]) -> f64 {
-        let factor = self.index(arm).and_then(|index| self.factors.get(index));
+        let index = self.index(arm);
+        if let Some(inverse) = index.and_then(|index| self.inverses.get(index)) {
+            return inverse.quadratic(x).sqrt();
+        }
+        let factor = index.and_then(|index| self.factors.get(index));
         let squared = factor.map_or_else(
             || x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() / self.lambda,
             |factor| factor.quadratic(x),

@@ -348,3 +348,38 @@ fn draws_follow_the_probabilities_of_every_policy() {
         assert!(chi_square < 31.8, "{spec}: {chi_square}");
     }
 }
+
+proptest! {
+    #[test]
+    fn a_policy_that_learns_by_itself_decides_as_one_that_is_built(
+        events in prop::collection::vec(
+            (0_usize..3, prop::collection::vec(-1.0_f32..=1.0, 4), 0.0_f64..=1.0), 1..80),
+        spec in prop::sample::select(vec!["squarecb", "linucb", "lints", "epsilon-greedy", "softmax"]),
+    ) {
+        let schema = FeatureSchema { dimension: 4, version: 1 };
+        let spec: PolicySpec = spec.parse().unwrap();
+        let arms = ["a@1", "b@1", "c@1"];
+        let mut state = RewardState::new(&schema);
+        let mut online = Policy::online(&spec, &state, 1).unwrap();
+        for (step, (arm, x, reward)) in events.iter().enumerate() {
+            let features = Features::from_logged(x.clone(), &schema).unwrap();
+            state.update(arms[*arm], &features, *reward).unwrap();
+            online.learn(&state, arms[*arm], &features, *reward).unwrap();
+            let built = Policy::build(&spec, &state, 1).unwrap();
+            prop_assert_eq!(online.learned(), built.learned());
+            for arm in arms {
+                let (a, b) = (online.prediction(&features, arm), built.prediction(&features, arm));
+                prop_assert!((a.unwrap() - b.unwrap()).abs() < 1e-9, "step {}", step);
+            }
+        }
+        let features = Features::from_logged(events[0].1.clone(), &schema).unwrap();
+        let key = DrawKey { seed: 1, decision: 2 };
+        let of = |policy: &Policy| policy.distribution(&features, &arms, key).unwrap();
+        let (a, b) = (of(&online), of(&Policy::build(&spec, &state, 1).unwrap()));
+        if matches!(spec.rule(), Rule::SquareCb { .. } | Rule::Softmax { .. }) {
+            for (a, b) in a.probabilities().iter().zip(b.probabilities()) {
+                prop_assert!((a - b).abs() < 1e-6);
+            }
+        }
+    }
+}

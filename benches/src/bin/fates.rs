@@ -3,13 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use comfy_table::{Table, presets};
 
-use echo_benches::load::Machine;
+use echo_benches::report::save;
 use echo_reward::Fate;
 use echo_sim::fates::{Account, Matrix, PROFILES, run};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -120,7 +119,7 @@ fn report(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         }
     }
     if arguments.save {
-        save(&tables(&read))?;
+        save("fates", "Fates", &tables(&read))?;
     }
     Ok(())
 }
@@ -201,27 +200,4 @@ fn tables(read: &[(&str, Matrix)]) -> String {
         ));
     }
     text.concat()
-}
-
-fn save(tables: &str) -> Result<(), Box<dyn Error>> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("runs");
-    std::fs::create_dir_all(&folder)?;
-    let machine = Machine::look(&folder)?;
-    let date: String = machine
-        .date
-        .chars()
-        .map(|c| if c.is_ascii_digit() { c } else { '-' })
-        .collect();
-    let given: Vec<String> = std::env::args().skip(1).collect();
-    let file = folder.join(format!("{date}-fates.md"));
-    std::fs::write(
-        &file,
-        format!(
-            "# Fates, {}\n\n`cargo run --release -p echo-benches --bin fates -- {}`\n\n{tables}",
-            machine.date,
-            given.join(" ")
-        ),
-    )?;
-    eprintln!("saved as {}", file.display());
-    Ok(())
 }

@@ -1,0 +1,133 @@
+use crate::arm_sums::ArmSums;
+use crate::dot::dot;
+use crate::triangle::Cholesky;
+#[cfg(test)]
+use crate::triangle::column;
+
+/// One arm's ridge regression, kept up with one event at a time.
+///
+/// With A = sum x x' + lambda I it holds A^-1, u = A^-1 sum x r and v = A^-1 sum x, so that the weights for a mean
+/// reward m are u - m v. An event changes A by x x', and A^-1 by the formula of Sherman and Morrison (1950), in
+/// about 3 d^2 multiply-adds. Rounding errors of such steps add up, so that after [`STEPS`] of them all is solved
+/// anew from the sums.
+#[derive(Debug, Clone)]
+pub(crate) struct Inverse {
+    dimension: usize,
+    /// A^-1 by rows, all of it.
+    rows: Vec<f64>,
+    u: Vec<f64>,
+    v: Vec<f64>,
+    steps: u32,
+}
+
+/// Events after which the inverse is computed anew.
+const STEPS: u32 = 4_096;
+
+impl Inverse {
+    /// Solves the systems of some sums; `None` when they are no sums of events.
+    pub(crate) fn new(sums: &ArmSums, lambda: f64, dimension: usize) -> Option<Self> {
+        let factor = Cholesky::new(&sums.xx, lambda, dimension)?;
+        let mut rows = vec![0.0; dimension * dimension];
+        for (i, row) in rows.chunks_exact_mut(dimension.max(1)).enumerate() {
+            row[i] = 1.0;
+            factor.solve(row);
+        }
+        let solve = |sums: &[f64]| {
+            let mut solved = sums.to_vec();
+            factor.solve(&mut solved);
+            solved
+        };
+        Some(Self {
+            dimension,
+            rows,
+            u: solve(&sums.xr),
+            v: solve(&sums.x),
+            steps: 0,
+        })
+    }
+
+    /// Whether it is time to solve anew.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.steps >= STEPS
+    }
+
+    /// Takes an event in.
+    pub(crate) fn add(&mut self, x: &[f64], reward: f64) {
+        let w = self.times(x);
+        let scale = 1.0 / (1.0 + dot(x, &w));
+        let (u, v) = (reward - dot(x, &self.u), 1.0 - dot(x, &self.v));
+        for (i, w_i) in w.iter().enumerate() {
+            self.u[i] += w_i * u * scale;
+            self.v[i] += w_i * v * scale;
+        }
+        for (row, w_i) in self.rows.chunks_exact_mut(self.dimension).zip(&w) {
+            let step = w_i * scale;
+            for (entry, w_j) in row.iter_mut().zip(&w) {
+                *entry -= step * w_j;
+            }
+        }
+        self.steps += 1;
+    }
+
+    /// The weights for a mean reward.
+    pub(crate) fn theta(&self, mean: f64) -> impl Iterator<Item = f64> {
+        self.u.iter().zip(&self.v).map(move |(u, v)| u - mean * v)
+    }
+
+    /// x' A^-1 x.
+    pub(crate) fn quadratic(&self, x: &[f32]) -> f64 {
+        let x: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+        dot(&x, &self.times(&x)).max(0.0)
+    }
+
+    fn times(&self, x: &[f64]) -> Vec<f64> {
+        let rows = self.rows.chunks_exact(self.dimension.max(1));
+        rows.map(|row| dot(row, x)).collect()
+    }
+
+    /// The largest deviation of A A^-1 from the identity.
+    #[cfg(test)]
+    pub(crate) fn error(&self, sums: &ArmSums, lambda: f64) -> f64 {
+        let d = self.dimension;
+        let a = |i: usize, j: usize| {
+            let (low, high) = (i.min(j), i.max(j));
+            column(&sums.xx, high)[low] + if i == j { lambda } else { 0.0 }
+        };
+        let mut worst = 0.0_f64;
+        for i in 0..d {
+            for j in 0..d {
+                let product: f64 = (0..d).map(|k| a(i, k) * self.rows[k * d + j]).sum();
+                worst = worst.max((product - f64::from(u8::from(i == j))).abs());
+            }
+        }
+        worst
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn one_event_at_a_time_is_all_at_once(
+            events in prop::collection::vec(
+                (prop::collection::vec(-1.0_f32..=1.0, 5), 0.0_f64..=1.0), 1..200),
+            lambda in 0.01_f64..2.0,
+        ) {
+            let mut sums = ArmSums::new(5);
+            let mut one_by_one = Inverse::new(&sums, lambda, 5).unwrap();
+            for (x, reward) in &events {
+                sums.add(x, *reward);
+                let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+                one_by_one.add(&wide, *reward);
+            }
+            let at_once = Inverse::new(&sums, lambda, 5).unwrap();
+            prop_assert!(one_by_one.error(&sums, lambda) < 1e-9);
+            for (a, b) in one_by_one.theta(0.5).zip(at_once.theta(0.5)) {
+                prop_assert!((a - b).abs() < 1e-9, "{} {}", a, b);
+            }
+        }
+    }
+}
