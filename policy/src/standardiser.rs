@@ -4,9 +4,11 @@ use crate::{FeatureError, Features};
 /// Brings numbers of any scale into the range of [`Features`]: each is centred and divided by its standard
 /// deviation over what was observed so far, both taken from sums, so that two standardisers merge.
 ///
-/// A value more than [`Standardiser::WIDEST`] deviations from the mean is cut off there; one that never varied is
-/// 0. The first feature is a constant 1. With few features, their products are features as well: the
-/// regression can then follow what is not linear.
+/// Of d numbers each is divided by the root of d besides, so that a context has a length of about 1 whatever d is,
+/// and the strength of a ridge means the same for ten features as for a thousand; with fewer than 9 numbers, by 3.
+/// A value more than [`Standardiser::WIDEST`] deviations from the mean, or outside [-1, 1], is cut off there; one
+/// that never varied is 0. The first feature is a constant 1. With few features, their products are features as
+/// well: the regression can then follow what is not linear.
 ///
 /// Sums are kept about the first value observed of each feature, so that a large mean costs no digits.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,8 +96,9 @@ impl Standardiser {
         self.check(raw)?;
         let mut values = Vec::with_capacity(self.dimension());
         values.push(1.0);
+        let length = (raw.len() as f64).sqrt().max(LENGTH_LEAST);
         for (i, x) in raw.iter().enumerate() {
-            values.push(on_grid(self.standard(i, *x) / Self::WIDEST));
+            values.push(on_grid((self.standard(i, *x) / length).clamp(-1.0, 1.0)));
         }
         if self.has_products {
             for i in 0..raw.len() {
@@ -139,6 +142,9 @@ impl Standardiser {
     }
 }
 
+/// A single value keeps some resolution within this many deviations.
+const LENGTH_LEAST: f64 = 3.0;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,7 +158,7 @@ mod tests {
         }
         // Mean 1e9 + 1, deviation 1; the second never varied.
         let at = |x: f64| standard.features(&[x, 7.0]).unwrap();
-        assert_eq!(at(1e9 + 3.0).as_slice(), [1.0, 0.5, 0.0, 0.25, 0.0, 0.0]);
+        assert_eq!(at(1e9 + 2.5).as_slice(), [1.0, 0.5, 0.0, 0.25, 0.0, 0.0]);
         assert_eq!(at(0.0).as_slice()[1], -1.0);
         let before = standard.clone();
         assert!(standard.observe(&[f64::NAN, 0.0]).is_err());
