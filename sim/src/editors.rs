@@ -23,7 +23,7 @@
 //!    less than nothing, the user undoes it; otherwise they correct it.
 //! 6. Some users, by habit, type on through a proposal that is entirely right; a user who rejects one
 //!    that is entirely right (too short to be worth a key) types it as well. Both count as typed
-//!    through.
+//!    through, and so does one of which half or more is typed by hand just as it was proposed.
 //! 7. The fate is *accepted* if the whole proposal stands as it was, *refined* if it was taken whole
 //!    and corrected, *partial* if only its first line or words were taken.
 //!

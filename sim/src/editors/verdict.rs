@@ -27,7 +27,7 @@ pub struct Verdict {
 pub fn judge(shown: &str, meant: &str, taste: &Taste, hasty: bool, types_through: bool) -> Verdict {
     let right = is_right(shown, meant);
     if right && types_through {
-        return passed(shown, right);
+        return passed(shown, meant);
     }
     let whole = Alignment::best(shown, meant, costs(taste));
     let line_end = first_line_end(shown);
@@ -57,7 +57,7 @@ pub fn judge(shown: &str, meant: &str, taste: &Taste, hasty: bool, types_through
         }
     }
     if !enough(best.0) {
-        return passed(shown, right);
+        return passed(shown, meant);
     }
     match best.1 {
         Form::Whole => taken(shown, &whole, whole_fate(shown, &whole)),
@@ -106,18 +106,33 @@ fn is_right(shown: &str, meant: &str) -> bool {
     meant.starts_with(shown)
 }
 
-fn passed(shown: &str, right: bool) -> Verdict {
+/// Not taken: the text meant is typed by hand, perhaps just as proposed. A proposal of which half or more was
+/// typed so is typed through; one that goes another way sooner is rejected.
+fn passed(shown: &str, meant: &str) -> Verdict {
+    let solids = |text: &str| {
+        text.chars()
+            .filter(|c| !c.is_whitespace())
+            .collect::<Vec<_>>()
+    };
+    let (shown, meant) = (solids(shown), solids(meant));
+    let same = shown.iter().zip(&meant).take_while(|(a, b)| a == b).count();
+    let is_typed = !shown.is_empty() && same * 2 >= shown.len();
+    let shown_chars = u32::try_from(shown.len()).unwrap_or(u32::MAX);
     Verdict {
-        fate: if right {
+        fate: if is_typed {
             Fate::TypedThrough
         } else {
             Fate::Rejected
         },
         taken_bytes: 0,
         meant_bytes: 0,
-        kept_share: if right { 1.0 } else { 0.0 },
+        kept_share: if is_typed {
+            same as f64 / shown.len() as f64
+        } else {
+            0.0
+        },
         accepted_chars: 0,
-        shown_chars: solid(shown),
+        shown_chars,
     }
 }
 
