@@ -257,7 +257,7 @@ mod tests {
             "1 x0:1",
             "1 | x0:nan",
             "1 | y0:1",
-            "1 | x5000:1",
+            "1 | x500000:1",
         ] {
             assert_eq!(row(broken, 3), None, "{broken}");
         }
