@@ -2,6 +2,7 @@
 //! traffic to the arms that are right.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -52,6 +53,8 @@ async fn follow_up_requests_alone_teach_which_arm_is_right() {
     let server = home.configured(&config).pace(PACE).start().await;
     let mut editor = Editor::new(&server.client(), "ada", "py");
     for _ in 0..300 {
+        // A second of the server's time: who goes on within half of one has read nothing.
+        tokio::time::sleep(Duration::from_millis(1)).await;
         editor.step().await;
     }
     server.stop().await;
