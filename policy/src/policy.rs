@@ -64,7 +64,7 @@ impl Policy {
     }
 
     /// Takes in the event that `state` has learned last, in about 3 d^2 multiply-adds: the arm was chosen in
-    /// this context and earned this reward. Only for a policy made by [`Policy::online`].
+    /// this context and earned this reward. A policy that was built is solved anew first.
     ///
     /// # Errors
     /// If the context has another dimension, or the sums of an arm are not those of any set of events.

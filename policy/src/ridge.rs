@@ -90,7 +90,8 @@ impl Ridge {
         let is_heir = state.lineage().values().any(|heir| heir.from == arm);
         let is_due = self
             .index(arm)
-            .is_none_or(|index| self.inverses[index].is_stale());
+            .and_then(|index| self.inverses.get(index))
+            .is_none_or(Inverse::is_stale);
         if is_due || is_heir {
             *self = Self::online(state, self.lambda)?;
             return Ok(());

@@ -363,13 +363,19 @@ proptest! {
         let mut online = Policy::online(&spec, &state, 1).unwrap();
         for (step, (arm, x, reward)) in events.iter().enumerate() {
             let features = Features::from_logged(x.clone(), &schema).unwrap();
+            // One that was built learns as well.
+            let mut late = Policy::build(&spec, &state, 1).unwrap();
             state.update(arms[*arm], &features, *reward).unwrap();
             online.learn(&state, arms[*arm], &features, *reward).unwrap();
             let built = Policy::build(&spec, &state, 1).unwrap();
             prop_assert_eq!(online.learned(), built.learned());
+            late.learn(&state, arms[*arm], &features, *reward).unwrap();
             for arm in arms {
                 let (a, b) = (online.prediction(&features, arm), built.prediction(&features, arm));
-                prop_assert!((a.unwrap() - b.unwrap()).abs() < 1e-9, "step {}", step);
+                let (a, b) = (a.unwrap(), b.unwrap());
+                prop_assert!((a - b).abs() < 1e-9, "step {}", step);
+                let late = late.prediction(&features, arm).unwrap();
+                prop_assert!((late - b).abs() < 1e-9, "step {}", step);
             }
         }
         let features = Features::from_logged(events[0].1.clone(), &schema).unwrap();

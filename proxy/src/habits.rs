@@ -5,7 +5,8 @@ use echo_reward::Habits;
 /// The habits of a kind of client, as [`crate::caller::Identity`] names it.
 ///
 /// Tabby's agent drops texts of fewer than four characters; Continue, and llm-ls inside a line, show the
-/// first line of several; and these wait before they ask (Tabby at least as long as said). Any other client shows what it gets.
+/// first line of several. These three wait before they ask, Tabby at least as long as said. Any other client
+/// shows what it gets.
 pub fn of(client: &str) -> Habits {
     match client {
         "tabby" => Habits {

@@ -299,6 +299,7 @@ impl Proposal {
     /// Takes over what was known of it before, at `at_ms`, when it is followed again after a restart.
     pub(crate) fn resume(&mut self, outcome: Outcome, at_ms: i64) {
         self.is_ahead = outcome.fate == Fate::Speculative;
+        self.is_overtaken = outcome.fate == Fate::NeverShown;
         if self.is_ahead {
             return;
         }
