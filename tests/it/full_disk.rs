@@ -120,7 +120,10 @@ async fn a_full_disk_stops_the_log_and_not_the_answers() {
     );
     let logged = [before.decision(), after.decision()];
     let copy = home.path().join("copy");
-    copy_folder(&data, &copy);
+    eventually("a copy in which no file went away meanwhile", async || {
+        copy_folder(&data, &copy).ok()
+    })
+    .await;
     let entries = records::entries(&copy);
     let ids: BTreeSet<_> = records::decisions(&entries)
         .map(|decision| decision.id.clone())
@@ -141,17 +144,23 @@ async fn a_full_disk_stops_the_log_and_not_the_answers() {
     server.stop().await;
 }
 
-/// Copies a folder: the journal's library cannot open what lies behind another process's root.
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
+/// Copies a folder anew: the journal's library cannot open what lies behind another process's root. It fails if
+/// the server moves a file meanwhile.
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    if to.exists() {
+        fs::remove_dir_all(to)?;
+    }
+    fs::create_dir_all(to)?;
+    for file in fs::read_dir(from)? {
+        let file = file?;
         let target = to.join(file.file_name());
-        if file.file_type().unwrap().is_dir() {
-            copy_folder(&file.path(), &target);
+        if file.file_type()?.is_dir() {
+            copy_folder(&file.path(), &target)?;
         } else {
-            fs::copy(file.path(), target).unwrap();
+            fs::copy(file.path(), target)?;
         }
     }
+    Ok(())
 }
 
 /// Fills the disk to the last byte.
