@@ -7,7 +7,8 @@ use echo_benches::scene::{self, ARMS};
 use echo_policy::{DrawKey, FeatureSchema, Policy, Position};
 
 /// Every policy, with parameters at their defaults.
-const SPECS: [&str; 7] = [
+const SPECS: [&str; 8] = [
+    "randucb",
     "squarecb",
     "uniform",
     "fixed:ngram=0.7,copy=0.3,floor=0.05",
@@ -49,7 +50,7 @@ fn parts(criterion: &mut Criterion) {
     let facts = scene::facts();
     let features = scene::features(&schema);
     let policy = Policy::build(
-        &"squarecb".parse().expect("it is a policy"),
+        &"randucb".parse().expect("it is a policy"),
         &scene::learned(&schema),
         1,
     )
@@ -104,7 +105,7 @@ fn parts(criterion: &mut Criterion) {
 fn building(criterion: &mut Criterion) {
     let state = scene::learned(&FeatureSchema::default());
     let mut group = criterion.benchmark_group("build");
-    for name in ["squarecb", "linucb"] {
+    for name in ["randucb", "squarecb", "linucb"] {
         let spec = name.parse().expect("it is a policy");
         group.bench_function(name, |bencher| {
             let build = |version| Policy::build(&spec, black_box(&state), version);

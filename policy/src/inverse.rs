@@ -24,9 +24,8 @@ pub(crate) struct Inverse {
 const STEPS: u32 = 4_096;
 
 impl Inverse {
-    /// Solves the systems of some sums; `None` when they are no sums of events.
-    pub(crate) fn new(sums: &ArmSums, lambda: f64, dimension: usize) -> Option<Self> {
-        let factor = Cholesky::new(&sums.xx, lambda, dimension)?;
+    /// Solves the systems of some sums, whose A is factored already.
+    pub(crate) fn from_factor(factor: &Cholesky, sums: &ArmSums, dimension: usize) -> Self {
         let mut rows = vec![0.0; dimension * dimension];
         for (i, row) in rows.chunks_exact_mut(dimension.max(1)).enumerate() {
             row[i] = 1.0;
@@ -37,13 +36,19 @@ impl Inverse {
             factor.solve(&mut solved);
             solved
         };
-        Some(Self {
+        Self {
             dimension,
             rows,
             u: solve(&sums.xr),
             v: solve(&sums.x),
             steps: 0,
-        })
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn new(sums: &ArmSums, lambda: f64, dimension: usize) -> Option<Self> {
+        let factor = Cholesky::new(&sums.xx, lambda, dimension)?;
+        Some(Self::from_factor(&factor, sums, dimension))
     }
 
     /// Whether it is time to solve anew.
@@ -51,14 +56,18 @@ impl Inverse {
         self.steps >= STEPS
     }
 
-    /// Takes an event in.
-    pub(crate) fn add(&mut self, x: &[f64], reward: f64) {
+    /// Takes an event in. `leaning` is A^-1 times some vector, and stays so.
+    pub(crate) fn add(&mut self, x: &[f64], reward: f64, leaning: &mut [f64]) {
         let w = self.times(x);
         let scale = 1.0 / (1.0 + dot(x, &w));
         let (u, v) = (reward - dot(x, &self.u), 1.0 - dot(x, &self.v));
         for (i, w_i) in w.iter().enumerate() {
             self.u[i] += w_i * u * scale;
             self.v[i] += w_i * v * scale;
+        }
+        let along = dot(x, leaning) * scale;
+        for (entry, w_i) in leaning.iter_mut().zip(&w) {
+            *entry -= w_i * along;
         }
         for (row, w_i) in self.rows.chunks_exact_mut(self.dimension).zip(&w) {
             let step = w_i * scale;
@@ -80,7 +89,24 @@ impl Inverse {
         dot(&x, &self.times(&x)).max(0.0)
     }
 
-    fn times(&self, x: &[f64]) -> Vec<f64> {
+    /// Entry (i, j) of A^-1.
+    pub(crate) fn entry(&self, i: usize, j: usize) -> f64 {
+        self.rows[i * self.dimension + j]
+    }
+
+    /// Takes lambda^2 A^-1 off an upper triangle packed by columns.
+    pub(crate) fn subtract_square(&self, lambda: f64, packed: &mut [f64]) {
+        let mut start = 0;
+        for (j, row) in self.rows.chunks_exact(self.dimension.max(1)).enumerate() {
+            for (sum, entry) in packed[start..=start + j].iter_mut().zip(row) {
+                *sum -= lambda * lambda * entry;
+            }
+            start += j + 1;
+        }
+    }
+
+    /// A^-1 x.
+    pub(crate) fn times(&self, x: &[f64]) -> Vec<f64> {
         let rows = self.rows.chunks_exact(self.dimension.max(1));
         rows.map(|row| dot(row, x)).collect()
     }
@@ -121,7 +147,7 @@ mod tests {
             for (x, reward) in &events {
                 sums.add(x, *reward);
                 let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
-                one_by_one.add(&wide, *reward);
+                one_by_one.add(&wide, *reward, &mut []);
             }
             let at_once = Inverse::new(&sums, lambda, 5).unwrap();
             prop_assert!(one_by_one.error(&sums, lambda) < 1e-9);

@@ -23,7 +23,7 @@
 //! let features = schema.featurise(&facts);
 //!
 //! let mut learner = Learner::new(&schema);
-//! let spec: PolicySpec = "squarecb".parse()?;
+//! let spec: PolicySpec = "randucb".parse()?;
 //! spec.check_live()?;
 //! let policy = Policy::build(&spec, learner.state(), 1)?;
 //!
@@ -75,6 +75,7 @@ mod lexis;
 mod policies;
 mod policy;
 mod position;
+mod prior;
 mod reward_state;
 mod ridge;
 mod sampler;
@@ -96,6 +97,7 @@ pub use features::Features;
 pub use learner::{Effect, Learner, PendingDecision};
 pub use policy::{Choice, Policy};
 pub use position::{After, Position};
+pub use prior::Strength;
 pub use reward_state::RewardState;
 pub use sampler::DrawKey;
 pub use schema::FeatureSchema;

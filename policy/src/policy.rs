@@ -1,4 +1,6 @@
-use crate::policies::{epsilon_greedy, fixed, lin_ts, lin_ucb, softmax, square_cb, uniform};
+use crate::policies::{
+    epsilon_greedy, fixed, lin_ts, lin_ucb, rand_ucb, softmax, square_cb, uniform,
+};
 use crate::ridge::Ridge;
 use crate::{Distribution, DrawKey, Features, PolicyError, PolicySpec, RewardState, Rule, floor};
 
@@ -36,17 +38,22 @@ impl Policy {
         state: &RewardState,
         version: u64,
     ) -> Result<Self, PolicyError> {
-        let widths = matches!(spec.rule, Rule::LinUcb { .. } | Rule::LinTs { .. });
+        let widths = matches!(
+            spec.rule,
+            Rule::LinUcb { .. } | Rule::LinTs { .. } | Rule::RandUcb { .. }
+        );
         Ok(Self {
             spec: spec.clone(),
             version,
             learned: state.total(),
-            ridge: Ridge::fit(state, spec.lambda, widths)?,
+            ridge: Ridge::fit(state, spec.strength, widths)?,
         })
     }
 
     /// A policy that learns by itself, one event at a time: for one thread that decides and learns, as a
-    /// simulation does. It decides as [`Policy::build`] would after each event, up to rounding.
+    /// simulation does. It decides as [`Policy::build`] would after each event, up to rounding, but that the
+    /// variance of the noise and a prior of `lambda=auto` are those of a while ago: they are taken anew whenever
+    /// there are a quarter more events.
     ///
     /// # Errors
     /// As [`Policy::build`].
@@ -59,7 +66,7 @@ impl Policy {
             spec: spec.clone(),
             version,
             learned: state.total(),
-            ridge: Ridge::online(state, spec.lambda)?,
+            ridge: Ridge::online(state, spec.strength)?,
         })
     }
 
@@ -192,6 +199,13 @@ impl Policy {
                 let widths = self.widths(features, arms)?;
                 lin_ts::probabilities(scores, &widths, arms, *scale, *draws, key);
             }
+            Rule::RandUcb { scale } => {
+                let mut widths = self.widths(features, arms)?;
+                for width in &mut widths {
+                    *width *= self.ridge.deviation();
+                }
+                rand_ucb::probabilities(scores, &widths, *scale);
+            }
             Rule::SquareCb { gamma } => {
                 let gamma = square_cb::gamma(*gamma, arms.len(), self.learned);
                 square_cb::probabilities(scores, gamma);
@@ -201,9 +215,9 @@ impl Policy {
     }
 
     fn widths(&self, features: &Features, arms: &[&str]) -> Result<Vec<f64>, PolicyError> {
-        arms.iter()
-            .map(|arm| finite(arm, self.ridge.width(arm, features.as_slice())))
-            .collect()
+        let widths = self.ridge.widths(arms, features.as_slice());
+        let both = arms.iter().zip(widths);
+        both.map(|(arm, width)| finite(arm, width)).collect()
     }
 
     fn check(&self, features: &Features) -> Result<(), PolicyError> {
@@ -257,7 +271,14 @@ mod tests {
         state.update("a", &ones, 1.0).unwrap();
         for bad in [f32::NAN, f32::INFINITY] {
             let features = Features(vec![bad; 64]);
-            for spec in ["epsilon-greedy", "softmax", "linucb", "lints", "squarecb"] {
+            for spec in [
+                "epsilon-greedy",
+                "softmax",
+                "linucb",
+                "lints",
+                "squarecb",
+                "randucb",
+            ] {
                 let policy = Policy::build(&spec.parse().unwrap(), &state, 1).unwrap();
                 let choice = policy.decide(&features, &["a", "b"], KEY).unwrap();
                 assert!(choice.degraded, "{spec}");

@@ -2,84 +2,164 @@ use std::collections::BTreeMap;
 
 use crate::arm_sums::ArmSums;
 use crate::inverse::Inverse;
+use crate::prior::{self, Fit, Prior, Strength, common_weights};
 use crate::reward_state::Inheritance;
-use crate::triangle::Cholesky;
+use crate::triangle::packed_length;
 use crate::{PolicyError, RewardState};
 
 /// A ridge regression of the reward on the context for each arm.
 ///
 /// With sums over the events of arm a, `A_a` = sum x x' and `b_a` = sum x r, and m the mean reward
 /// over all arms, the prediction is `m + x' theta_a` with
-/// `theta_a = (A_a + lambda I)^-1 (b_a - m sum x)` (Hoerl and Kennard 1970).
+/// `theta_a = (A_a + lambda I)^-1 (b_a - m sum x + lambda c)` (Hoerl and Kennard 1970), where c are weights common
+/// to all arms, if the [`Prior`] has any, and else 0.
 ///
 /// Rewards are centred so that an arm nobody has tried is expected to earn the mean, neither best
 /// nor worst, and exploring policies keep trying it; a prediction of zero would starve a new arm
 /// wherever the others do well. m itself is shrunk to [`PRIOR_MEAN`] by [`PRIOR_WEIGHT`] events.
-/// Predicting a new arm by a regression over the events of all arms was tried in simulation, and
-/// gained nothing.
 #[derive(Debug, Clone)]
 pub(crate) struct Ridge {
     mean: f64,
-    lambda: f64,
+    strength: Strength,
+    prior: Prior,
+    /// The variance of the noise.
+    noise: f64,
     dimension: usize,
     /// The arms known, sorted.
     arms: Vec<String>,
     /// `theta_a` of each known arm as a column; stored by rows, so that one feature meets all arms
     /// at once, and a feature that is zero costs nothing.
     thetas: Vec<f64>,
-    /// Of `A_a + lambda I` of each known arm; empty for policies that need no widths.
-    factors: Vec<Cholesky>,
-    /// Of each known arm, when it learns by itself; else empty.
+    /// The common weights; empty without any.
+    common: Vec<f64>,
+    /// Upper triangles of `(A_a + lambda I)^-1`, packed by columns, with the same entry of [`LANES`] arms side by
+    /// side; empty for policies that need no widths, and for those that learn by themselves.
+    inverses: Vec<[f32; LANES]>,
+    /// What learning one event at a time needs.
+    online: Option<Online>,
+}
+
+/// Sums of an arm, with what it inherits, and how many events they stand for.
+#[derive(Debug, Clone)]
+pub(crate) struct Events {
+    pub(crate) sums: ArmSums,
+    pub(crate) weight: f64,
+}
+
+#[derive(Debug, Clone)]
+struct Online {
+    /// Of each known arm.
     inverses: Vec<Inverse>,
+    /// Of each known arm, `(A_a + lambda I)^-1 c`; empty without common weights.
+    leanings: Vec<Vec<f64>>,
+    /// Events after which the prior is chosen anew.
+    choose_at: u64,
+    /// Events after which the common weights are solved anew.
+    lean_at: u64,
+}
+
+impl Online {
+    fn new(inverses: Vec<Inverse>, common: &[f64], learned: u64) -> Self {
+        let mut online = Self {
+            inverses,
+            leanings: Vec::new(),
+            choose_at: (learned + learned / 4).max(CHOOSE_FROM),
+            lean_at: 0,
+        };
+        online.lean(common, learned);
+        online
+    }
+
+    fn lean(&mut self, common: &[f64], learned: u64) {
+        let leanings = self.inverses.iter().map(|inverse| {
+            if common.is_empty() {
+                Vec::new()
+            } else {
+                inverse.times(common)
+            }
+        });
+        self.leanings = leanings.collect();
+        self.lean_at = learned + (learned / 32).max(8);
+    }
 }
 
 impl Ridge {
-    /// Solves all systems: about d^3 / 6 multiply-adds for each arm.
-    pub(crate) fn fit(state: &RewardState, lambda: f64, widths: bool) -> Result<Self, PolicyError> {
-        let dimension = state.schema().dimension;
-        let mean = mean(state);
-        let (mut arms, mut columns, mut factors) = (Vec::new(), Vec::new(), Vec::new());
-        for (arm, sums) in effective_sums(state) {
-            if !sums.is_finite() {
-                return Err(PolicyError::Sums(arm));
-            }
-            let Some(factor) = Cholesky::new(&sums.xx, lambda, dimension) else {
-                return Err(PolicyError::NotPositive(arm));
-            };
-            let centred = sums.xr.iter().zip(&sums.x).map(|(xr, x)| xr - mean * x);
-            let mut theta: Vec<f64> = centred.collect();
-            factor.solve(&mut theta);
-            arms.push(arm);
-            columns.push(theta);
-            if widths {
-                factors.push(factor);
-            }
-        }
-        let row = |i| columns.iter().map(move |column| column[i]);
-        Ok(Self {
-            mean,
-            lambda,
-            dimension,
-            arms,
-            thetas: (0..dimension).flat_map(row).collect(),
-            factors,
-            inverses: Vec::new(),
-        })
-    }
-
-    /// The same regression, made to take one event after the other.
-    pub(crate) fn online(state: &RewardState, lambda: f64) -> Result<Self, PolicyError> {
-        let mut ridge = Self::fit(state, lambda, false)?;
-        for (arm, sums) in effective_sums(state) {
-            let inverse = Inverse::new(&sums, lambda, ridge.dimension);
-            ridge
-                .inverses
-                .push(inverse.ok_or(PolicyError::NotPositive(arm))?);
+    /// Solves all systems: about d^3 / 2 multiply-adds for each arm and prior.
+    pub(crate) fn fit(
+        state: &RewardState,
+        strength: Strength,
+        widths: bool,
+    ) -> Result<Self, PolicyError> {
+        let (mut ridge, inverses) = Self::solve(state, strength, None)?;
+        if widths {
+            ridge.inverses = side_by_side(&inverses, ridge.dimension);
         }
         Ok(ridge)
     }
 
+    /// The same regression, made to take one event after the other.
+    pub(crate) fn online(state: &RewardState, strength: Strength) -> Result<Self, PolicyError> {
+        let (mut ridge, inverses) = Self::solve(state, strength, None)?;
+        ridge.online = Some(Online::new(inverses, &ridge.common, state.total()));
+        Ok(ridge)
+    }
+
+    /// Solves all systems under a given prior, or the one of the greatest evidence.
+    fn solve(
+        state: &RewardState,
+        strength: Strength,
+        prior: Option<Prior>,
+    ) -> Result<(Self, Vec<Inverse>), PolicyError> {
+        let dimension = state.schema().dimension;
+        let mean = mean(state);
+        let (arms, events): (Vec<String>, Vec<Events>) =
+            effective_events(state).into_iter().unzip();
+        if let Some(bad) = events.iter().position(|arm| !arm.sums.is_finite()) {
+            return Err(PolicyError::Sums(arms[bad].clone()));
+        }
+        let fit = match prior {
+            Some(prior) => Fit::new(prior, &events, mean, dimension),
+            None => prior::fit(strength, &events, mean, dimension),
+        };
+        let fit = fit
+            .map_err(|bad| PolicyError::NotPositive(arms.get(bad).cloned().unwrap_or_default()))?;
+        let mut ridge = Self {
+            mean,
+            strength,
+            prior: fit.prior,
+            noise: fit.noise,
+            dimension,
+            thetas: vec![0.0; dimension * arms.len()],
+            arms,
+            common: fit.common,
+            inverses: Vec::new(),
+            online: None,
+        };
+        for (arm, inverse) in fit.inverses.iter().enumerate() {
+            let leaning = if ridge.common.is_empty() {
+                Vec::new()
+            } else {
+                inverse.times(&ridge.common)
+            };
+            ridge.set_theta(arm, inverse, &leaning);
+        }
+        Ok((ridge, fit.inverses))
+    }
+
+    fn set_theta(&mut self, arm: usize, inverse: &Inverse, leaning: &[f64]) {
+        let arms = self.arms.len();
+        for (row, theta) in inverse.theta(self.mean).enumerate() {
+            let lean = leaning
+                .get(row)
+                .map_or(0.0, |lean| self.prior.lambda * lean);
+            self.thetas[row * arms + arm] = theta + lean;
+        }
+    }
+
     /// Takes in the event that `state` has learned last.
+    ///
+    /// The prior is chosen anew whenever there are a quarter more events, the common weights whenever there are a
+    /// thirtieth more.
     pub(crate) fn learn(
         &mut self,
         state: &RewardState,
@@ -87,31 +167,53 @@ impl Ridge {
         x: &[f32],
         reward: f64,
     ) -> Result<(), PolicyError> {
+        let learned = state.total();
         let is_heir = state.lineage().values().any(|heir| heir.from == arm);
-        let is_due = self
-            .index(arm)
-            .and_then(|index| self.inverses.get(index))
-            .is_none_or(Inverse::is_stale);
-        if is_due || is_heir {
-            *self = Self::online(state, self.lambda)?;
+        let index = self.index(arm);
+        let Some(online) = self
+            .online
+            .as_mut()
+            .filter(|online| learned < online.choose_at)
+        else {
+            *self = Self::online(state, self.strength)?;
             return Ok(());
-        }
-        if let Some(index) = self.index(arm) {
-            let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
-            self.inverses[index].add(&wide, reward);
-        }
+        };
+        let index = index.filter(|index| !online.inverses[*index].is_stale() && !is_heir);
+        let Some(index) = index else {
+            let choose_at = online.choose_at;
+            let (ridge, inverses) = Self::solve(state, self.strength, Some(self.prior))?;
+            *self = ridge;
+            let online = Online::new(inverses, &self.common, learned);
+            self.online = Some(Online {
+                choose_at,
+                ..online
+            });
+            return Ok(());
+        };
+        let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+        online.inverses[index].add(&wide, reward, &mut online.leanings[index]);
         self.mean = mean(state);
-        let arms = self.arms.len();
-        for (column, inverse) in self.inverses.iter().enumerate() {
-            for (row, theta) in inverse.theta(self.mean).enumerate() {
-                self.thetas[row * arms + column] = theta;
+        if !self.common.is_empty() && learned >= online.lean_at {
+            let prior = self.prior;
+            self.common = common_weights(prior, &online.inverses, self.mean, self.dimension);
+            online.lean(&self.common, learned);
+        }
+        if let Some(online) = self.online.take() {
+            for (arm, inverse) in online.inverses.iter().enumerate() {
+                self.set_theta(arm, inverse, &online.leanings[arm]);
             }
+            self.online = Some(online);
         }
         Ok(())
     }
 
     pub(crate) fn dimension(&self) -> usize {
         self.dimension
+    }
+
+    /// The deviation of the noise, in units of the reward.
+    pub(crate) fn deviation(&self) -> f64 {
+        self.noise.sqrt()
     }
 
     /// The rewards expected of some arms in context x.
@@ -126,23 +228,62 @@ impl Ridge {
                 *sum += x * theta;
             }
         }
-        let column = |arm: &&str| self.index(arm).map_or(self.mean, |index| all[index]);
+        let unknown = || {
+            let products = x.iter().zip(&self.common).map(|(&x, c)| f64::from(x) * c);
+            self.mean + products.sum::<f64>()
+        };
+        let column = |arm: &&str| self.index(arm).map_or_else(unknown, |index| all[index]);
         arms.iter().map(column).collect()
     }
 
-    /// `sqrt(x' (A_a + lambda I)^-1 x)`, the uncertainty of the prediction in units of the noise
+    /// `sqrt(x' (A_a + lambda I)^-1 x)` of each arm, the uncertainty of its prediction in units of the noise
     /// (Abbasi-Yadkori, Pal, Szepesvari 2011, theorem 2).
-    pub(crate) fn width(&self, arm: &str, x: &[f32]) -> f64 {
-        let index = self.index(arm);
-        if let Some(inverse) = index.and_then(|index| self.inverses.get(index)) {
-            return inverse.quadratic(x).sqrt();
+    pub(crate) fn widths(&self, arms: &[&str], x: &[f32]) -> Vec<f64> {
+        let known = self.quadratics(x);
+        let unknown =
+            || x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() / self.prior.lambda;
+        let squared = |arm: &&str| {
+            let index = self.index(arm);
+            index
+                .and_then(|index| match &self.online {
+                    Some(online) => Some(online.inverses[index].quadratic(x)),
+                    None => known.get(index).copied(),
+                })
+                .unwrap_or_else(unknown)
+        };
+        // Rounding may leave a tiny negative number; NaN stays NaN.
+        let width = |arm| {
+            let squared: f64 = squared(arm);
+            if squared < 0.0 { 0.0 } else { squared.sqrt() }
+        };
+        arms.iter().map(width).collect()
+    }
+
+    /// `x' (A_a + lambda I)^-1 x` of every known arm at once. Features that are zero cost nothing.
+    fn quadratics(&self, x: &[f32]) -> Vec<f64> {
+        let nonzero = |(i, &x): (usize, &f32)| (x != 0.0).then_some((i, x));
+        let nonzero: Vec<(usize, f32)> = x.iter().enumerate().filter_map(nonzero).collect();
+        let mut all = Vec::with_capacity(self.arms.len().next_multiple_of(LANES));
+        for block in self
+            .inverses
+            .chunks_exact(packed_length(self.dimension).max(1))
+        {
+            let mut sums = [0.0_f64; LANES];
+            for (at, &(j, xj)) in nonzero.iter().enumerate() {
+                let column = &block[packed_length(j)..=packed_length(j) + j];
+                let mut products = [0.0_f32; LANES];
+                for &(i, xi) in &nonzero[..at] {
+                    for lane in 0..LANES {
+                        products[lane] += xi * column[i][lane];
+                    }
+                }
+                for lane in 0..LANES {
+                    sums[lane] += f64::from(xj * (2.0 * products[lane] + xj * column[j][lane]));
+                }
+            }
+            all.extend_from_slice(&sums);
         }
-        let factor = index.and_then(|index| self.factors.get(index));
-        let squared = factor.map_or_else(
-            || x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() / self.lambda,
-            |factor| factor.quadratic(x),
-        );
-        squared.sqrt()
+        all
     }
 
     fn index(&self, arm: &str) -> Option<usize> {
@@ -152,6 +293,34 @@ impl Ridge {
     }
 }
 
+fn side_by_side(inverses: &[Inverse], dimension: usize) -> Vec<[f32; LANES]> {
+    let mut all = Vec::with_capacity(packed_length(dimension) * inverses.len().div_ceil(LANES));
+    for block in inverses.chunks(LANES) {
+        for j in 0..dimension {
+            for i in 0..=j {
+                let mut entries = [0.0_f32; LANES];
+                for (entry, inverse) in entries.iter_mut().zip(block) {
+                    *entry = single(inverse.entry(i, j));
+                }
+                all.push(entries);
+            }
+        }
+    }
+    all
+}
+
+/// Half the digits are plenty for a width, and half the memory is twice the speed.
+#[expect(clippy::cast_possible_truncation, reason = "rounding is meant")]
+fn single(x: f64) -> f32 {
+    x as f32
+}
+
+/// Arms whose inverses lie side by side.
+const LANES: usize = 8;
+
+/// Before so many events, the preferred prior is taken.
+const CHOOSE_FROM: u64 = 16;
+
 /// The mean reward over the events of all arms, each event counted for its own arm only.
 fn mean(state: &RewardState) -> f64 {
     // Exact sums: their order, which follows the names of the arms, does not matter.
@@ -159,15 +328,20 @@ fn mean(state: &RewardState) -> f64 {
     (rewards + PRIOR_MEAN * PRIOR_WEIGHT) / (state.total() as f64 + PRIOR_WEIGHT)
 }
 
-/// Each arm's own sums and what it inherits, in the order of their ids.
-fn effective_sums(state: &RewardState) -> BTreeMap<String, ArmSums> {
-    let mut effective = state.sums().clone();
+/// Each arm's own events and what it inherits, in the order of their ids.
+fn effective_events(state: &RewardState) -> BTreeMap<String, Events> {
+    let own = |(arm, sums): (&String, &ArmSums)| {
+        let (sums, weight) = (sums.clone(), sums.count as f64);
+        (arm.clone(), Events { sums, weight })
+    };
+    let mut effective: BTreeMap<String, Events> = state.sums().iter().map(own).collect();
     for heir in state.lineage().keys() {
         let mut sums = ArmSums::new(state.schema().dimension);
-        let (mut arm, mut widen) = (heir.as_str(), 1.0);
+        let (mut arm, mut widen, mut weight) = (heir.as_str(), 1.0, 0.0);
         loop {
             if let Some(own) = state.sums().get(arm) {
                 sums.add_share(own, widen);
+                weight += own.count as f64 / widen;
             }
             let Some(Inheritance { from, widen: more }) = state.lineage().get(arm) else {
                 break;
@@ -175,7 +349,7 @@ fn effective_sums(state: &RewardState) -> BTreeMap<String, ArmSums> {
             arm = from;
             widen *= more;
         }
-        effective.insert(heir.clone(), sums);
+        effective.insert(heir.clone(), Events { sums, weight });
     }
     effective
 }
@@ -210,13 +384,19 @@ mod tests {
         // [[2, 1/2], [1/2, 5/4]] of determinant 9/4, and theta = (1/4 x) / (1 + x'x) = x / 9.
         let mut state = RewardState::new(&SCHEMA);
         state.update("a", &x(1.0, 0.5), 1.0).unwrap();
-        let ridge = Ridge::fit(&state, 1.0, true).unwrap();
+        let ridge = Ridge::fit(&state, Strength::Fixed(1.0), true).unwrap();
         let predictions = ridge.predictions(&["b", "a"], &[1.0, 0.5]);
         close(predictions[0], 0.75);
         close(predictions[1], 0.75 + 1.25 / 9.0);
         // x' (I + x x')^-1 x = x'x / (1 + x'x), by Sherman and Morrison.
-        close(ridge.width("a", &[1.0, 0.5]), (1.25_f64 / 2.25).sqrt());
-        close(ridge.width("b", &[1.0, 0.5]), 1.25_f64.sqrt());
+        let widths = ridge.widths(&["a", "b"], &[1.0, 0.5]);
+        assert!((widths[0] - (1.25_f64 / 2.25).sqrt()).abs() < 1e-7);
+        close(widths[1], 1.25_f64.sqrt());
+        // What is left of the reward's square: (1/4)^2 - (1/4)(x' theta), and an event of 1/4.
+        close(
+            ridge.deviation().powi(2),
+            0.5 * (1.0 / 16.0 - 1.25 / 36.0 + 0.25),
+        );
     }
 
     #[test]
@@ -229,10 +409,10 @@ mod tests {
         state.inherit("a@1", "a@2", 4.0).unwrap();
         state.inherit("a@2", "a@3", 5.0).unwrap();
         let at = [1.0, 0.5];
-        let ridge = Ridge::fit(&state, 1.0, true).unwrap();
+        let ridge = Ridge::fit(&state, Strength::Fixed(1.0), true).unwrap();
         let arms = ["a@1", "a@2", "a@3", "new@1"];
         let predictions = ridge.predictions(&arms, &at);
-        let widths: Vec<f64> = arms.iter().map(|arm| ridge.width(arm, &at)).collect();
+        let widths = ridge.widths(&arms, &at);
         assert!(predictions.is_sorted_by(|a, b| a > b), "{predictions:?}");
         assert!(widths.is_sorted(), "{widths:?}");
         // 25 events of 1 are left of 100, and 5 of these: x'x n / (1 + x'x n) of the way.

@@ -2,11 +2,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::prior::Strength;
 use crate::{PolicySpec, Rule, SpecError};
 
 /// The names of all policies.
 pub(crate) const POLICIES: &str =
-    "uniform, fixed, always, epsilon-greedy, softmax, linucb, lints, squarecb";
+    "uniform, fixed, always, epsilon-greedy, softmax, linucb, lints, squarecb, randucb";
 
 impl FromStr for PolicySpec {
     type Err = SpecError;
@@ -43,6 +44,19 @@ impl FromStr for PolicySpec {
                 let gamma = keys.number("gamma", 10.0, &POSITIVE)?;
                 Ok(Rule::SquareCb { gamma })
             }),
+            "randucb" => {
+                let default = PolicySpec::default();
+                let mut keys = Keys::read("randucb", rest)?;
+                let scale = keys.number("scale", 1.3, &FACTOR)?;
+                let rule = Rule::RandUcb { scale };
+                let (floor, strength) = keys.floor_and_strength(default.floor, default.strength)?;
+                keys.finish("scale, floor, lambda")?;
+                Ok(Self {
+                    rule,
+                    floor,
+                    strength,
+                })
+            }
             _ => Err(SpecError::UnknownPolicy(name.to_owned())),
         }
     }
@@ -74,9 +88,14 @@ impl fmt::Display for PolicySpec {
             Rule::Softmax { temperature } => write!(f, "softmax:temperature={temperature}")?,
             Rule::LinUcb { alpha } => write!(f, "linucb:alpha={alpha}")?,
             Rule::LinTs { scale, draws } => write!(f, "lints:scale={scale},draws={draws}")?,
+            Rule::RandUcb { scale } => write!(f, "randucb:scale={scale}")?,
             Rule::SquareCb { gamma } => write!(f, "squarecb:gamma={gamma}")?,
         }
-        write!(f, ",floor={},lambda={}", self.floor, self.lambda)
+        write!(f, ",floor={},lambda=", self.floor)?;
+        match self.strength {
+            Strength::Auto => write!(f, "auto"),
+            Strength::Fixed(lambda) => write!(f, "{lambda}"),
+        }
     }
 }
 
@@ -99,18 +118,20 @@ fn learning(
     known: &'static str,
     rule: impl FnOnce(&mut Keys) -> Result<Rule, SpecError>,
 ) -> Result<PolicySpec, SpecError> {
-    let defaults = PolicySpec::default();
     let mut keys = Keys::read(policy, rest)?;
     let rule = rule(&mut keys)?;
-    let floor = keys.number("floor", defaults.floor, &UNIT)?;
-    let lambda = keys.number("lambda", defaults.lambda, &POSITIVE)?;
+    let (floor, strength) = keys.floor_and_strength(FLOOR, LAMBDA)?;
     keys.finish(known)?;
     Ok(PolicySpec {
         rule,
         floor,
-        lambda,
+        strength,
     })
 }
+
+/// What a learning policy has if nothing else is said of it.
+const FLOOR: f64 = 0.05;
+const LAMBDA: Strength = Strength::Fixed(1.0);
 
 /// Every key but `floor` is an arm.
 fn fixed(rest: &str) -> Result<PolicySpec, SpecError> {
@@ -149,7 +170,7 @@ fn without_learning(rule: Rule, floor: f64) -> PolicySpec {
     PolicySpec {
         rule,
         floor,
-        lambda: PolicySpec::default().lambda,
+        strength: LAMBDA,
     }
 }
 
@@ -180,6 +201,20 @@ impl Keys {
             Some(value) => number(key, &value, range),
             None => Ok(default),
         }
+    }
+
+    fn floor_and_strength(
+        &mut self,
+        floor: f64,
+        strength: Strength,
+    ) -> Result<(f64, Strength), SpecError> {
+        let floor = self.number("floor", floor, &UNIT)?;
+        let strength = match self.pairs.remove("lambda") {
+            None => strength,
+            Some(value) if value == "auto" => Strength::Auto,
+            Some(value) => Strength::Fixed(number("lambda", &value, &STRENGTH)?),
+        };
+        Ok((floor, strength))
     }
 
     fn whole(&mut self, key: &str, default: u32) -> Result<u32, SpecError> {
@@ -241,6 +276,11 @@ const POSITIVE: Range = Range {
     high: 1e6,
     text: "a number in [0.000001, 1000000]",
 };
+const STRENGTH: Range = Range {
+    low: POSITIVE.low,
+    high: POSITIVE.high,
+    text: "auto or a number in [0.000001, 1000000]",
+};
 const WEIGHT: Range = Range {
     low: 0.0,
     high: 1e6,
@@ -280,13 +320,18 @@ mod tests {
                 "lints:draws=8,scale=1",
                 "lints:scale=1,draws=8,floor=0.05,lambda=1",
             ),
+            (
+                "squarecb:lambda=auto",
+                "squarecb:gamma=10,floor=0.05,lambda=auto",
+            ),
+            ("randucb", "randucb:scale=1.3,floor=0.0005,lambda=auto"),
             (" squarecb:floor=-0 ", "squarecb:gamma=10,floor=0,lambda=1"),
         ] {
             let spec: PolicySpec = text.parse().unwrap();
             assert_eq!(spec.to_string(), canonical);
             assert_eq!(canonical.parse(), Ok(spec));
         }
-        assert_eq!("squarecb".parse(), Ok(PolicySpec::default()));
+        assert_eq!("randucb".parse(), Ok(PolicySpec::default()));
     }
 
     #[test]
@@ -320,6 +365,10 @@ mod tests {
             (
                 "softmax:temperature=0",
                 "temperature is \"0\", but must be a number in",
+            ),
+            (
+                "randucb:lambda=none",
+                "lambda is \"none\", but must be auto or a number in",
             ),
             ("squarecb:gamma=nan", "gamma is \"nan\""),
             ("squarecb:gamma=inf", "gamma is \"inf\""),
@@ -355,7 +404,7 @@ mod tests {
     fn a_spec_is_a_string_in_json() {
         let spec = PolicySpec::default();
         let json = serde_json::to_string(&spec).unwrap();
-        assert_eq!(json, "\"squarecb:gamma=10,floor=0.05,lambda=1\"");
+        assert_eq!(json, "\"randucb:scale=1.3,floor=0.0005,lambda=auto\"");
         assert_eq!(serde_json::from_str::<PolicySpec>(&json).unwrap(), spec);
         assert!(serde_json::from_str::<PolicySpec>("\"squarecb:x=1\"").is_err());
     }
@@ -368,7 +417,8 @@ mod tests {
             lambda in 1e-6_f64..=1e6,
         ) {
             let rule = Rule::EpsilonGreedy { epsilon };
-            let spec = PolicySpec { rule, floor, lambda };
+            let strength = Strength::Fixed(lambda);
+            let spec = PolicySpec { rule, floor, strength };
             prop_assert_eq!(spec.to_string().parse(), Ok(spec));
         }
 

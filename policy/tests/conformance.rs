@@ -8,7 +8,7 @@ use echo_policy::{
 };
 use proptest::prelude::*;
 
-const SPECS: [&str; 10] = [
+const SPECS: [&str; 12] = [
     "uniform",
     "fixed:arm0=0.7,arm1=0.2,arm7=0.1,floor=0.02",
     "always:arm0,floor=0.05",
@@ -19,6 +19,8 @@ const SPECS: [&str; 10] = [
     "lints:draws=16,scale=1,floor=0.01",
     "squarecb",
     "squarecb:floor=0.001,lambda=0.1",
+    "randucb",
+    "randucb:floor=0.01,lambda=0.1,scale=2",
 ];
 
 const ARMS: [&str; 9] = [
@@ -124,7 +126,7 @@ proptest! {
                 state.update(arm, x, *reward).unwrap();
             }
         }
-        for spec in ["uniform", "epsilon-greedy", "softmax", "linucb", "squarecb"] {
+        for spec in ["uniform", "epsilon-greedy", "softmax", "linucb", "squarecb", "randucb"] {
             let distribution = policy(spec, &state).distribution(&x, &ARMS, key(decision)).unwrap();
             let p = distribution.probabilities();
             prop_assert!(p[2..5].iter().all(|q| q.to_bits() == p[2].to_bits()), "{}", spec);
@@ -180,7 +182,7 @@ fn one_arm_is_certain_and_no_arm_is_an_error() {
 #[test]
 fn before_any_reward_learning_policies_prefer_no_arm() {
     let x = Features::from_logged(vec![0.5; SCHEMA.dimension], &SCHEMA).unwrap();
-    for spec in ["epsilon-greedy", "softmax", "linucb", "squarecb"] {
+    for spec in ["epsilon-greedy", "softmax", "linucb", "squarecb", "randucb"] {
         let policy = policy(spec, &RewardState::new(&SCHEMA));
         let distribution = policy.distribution(&x, &ARMS, key(1)).unwrap();
         for p in distribution.probabilities() {
@@ -354,7 +356,9 @@ proptest! {
     fn a_policy_that_learns_by_itself_decides_as_one_that_is_built(
         events in prop::collection::vec(
             (0_usize..3, prop::collection::vec(-1.0_f32..=1.0, 4), 0.0_f64..=1.0), 1..80),
-        spec in prop::sample::select(vec!["squarecb", "linucb", "lints", "epsilon-greedy", "softmax"]),
+        spec in prop::sample::select(vec![
+            "squarecb", "linucb", "lints", "epsilon-greedy", "softmax", "randucb:lambda=0.5",
+        ]),
     ) {
         let schema = FeatureSchema { dimension: 4, version: 1 };
         let spec: PolicySpec = spec.parse().unwrap();

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use echo_policy::{FeatureSchema, Features, Learner, PolicySpec, Snapshot, SnapshotError};
+use echo_policy::{FeatureSchema, Features, Learner, Snapshot, SnapshotError};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -29,7 +29,7 @@ fn snapshot() -> Snapshot {
         .decision(9, "b@1", x([1.0, 1.0, 1.0]), 3_000)
         .unwrap();
     learner.inherit("a@1", "a@2", 4.0).unwrap();
-    learner.snapshot(&PolicySpec::default(), 7, 42)
+    learner.snapshot(&"squarecb".parse().unwrap(), 7, 42)
 }
 
 /// The snapshot with other content and a checksum that fits.

@@ -61,10 +61,11 @@ fn main() -> ExitCode {
 
 /// The default policy, and each kind as it did well over the sets. Their small floor keeps every arm possible and
 /// costs at most 0.0005 a round and arm.
-const POLICIES: [&str; 6] = [
-    "squarecb",
+const POLICIES: [&str; 7] = [
+    "randucb",
     "linucb:alpha=0.3,floor=0.0005,lambda=0.5",
     "linucb:alpha=0.1,floor=0.0005,lambda=0.5",
+    "squarecb",
     "squarecb:gamma=100,floor=0.0005,lambda=0.5",
     "lints:scale=0.1,floor=0.0005",
     "epsilon-greedy:epsilon=0.05,floor=0.0005",

@@ -72,7 +72,7 @@ section! {
 section! {
     /// `[policy]`: the policy and its learning.
     PolicyFile {
-        spec: String = "squarecb".to_owned(),
+        spec: String = "randucb:floor=0.01".to_owned(),
         seed: u64 = 1,
         publish_ms: u64 = 500,
         snapshot_s: u64 = 30,

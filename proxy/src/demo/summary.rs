@@ -141,7 +141,7 @@ impl Summary {
 }
 
 /// The policy whose value is estimated: the default one, with what the first half of the log taught it.
-const LEARNED: &str = "squarecb";
+const LEARNED: &str = "randucb:floor=0.01";
 
 impl Group {
     fn add(&mut self, proposal: &ProposalRecord<'_>) {
