@@ -20,6 +20,7 @@
 
 pub mod bakeoff;
 pub mod error;
+pub mod evaluation;
 pub mod load;
 pub mod report;
 pub mod scene;

@@ -1,11 +1,15 @@
 //! Off-policy estimators, one file each; the rules they share are on [`Estimator`](crate::Estimator).
 
+mod cressie_read;
 mod difference;
 mod dr;
 mod ips;
+mod slope;
 mod snips;
+mod suite;
 
 pub use difference::DrDifference;
 pub use dr::Dr;
 pub use ips::Ips;
 pub use snips::Snips;
+pub use suite::{Suite, SuiteSettings, Terms, Value};

@@ -68,9 +68,7 @@ impl Interval {
     ///
     /// Source: the inverse t distribution function of Cephes (`stdtri`).
     pub fn student(value: f64, standard_error: f64, degrees: f64, level: Level) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "at most a number of users")]
-        let whole = degrees.floor().max(1.0) as isize;
-        let half = -spec_math::cephes64::stdtri(whole, (1.0 - level.0) / 2.0) * standard_error;
+        let half = student_upper(degrees, (1.0 - level.0) / 2.0) * standard_error;
         Self {
             level,
             lo: value - half,
@@ -82,6 +80,22 @@ impl Interval {
     pub fn holds(&self, value: f64) -> bool {
         self.lo <= value && value <= self.hi
     }
+}
+
+/// The number that Student's t exceeds with probability `tail`, for `degrees` degrees of freedom, at least 1, rounded
+/// down.
+///
+/// `stdtri` of Cephes is right to nine digits with many degrees of freedom; one step of Newton's method gives the rest.
+pub(crate) fn student_upper(degrees: f64, tail: f64) -> f64 {
+    use spec_math::cephes64::{lgam, stdtr, stdtri};
+    let degrees = degrees.floor().max(1.0);
+    #[expect(clippy::cast_possible_truncation, reason = "at most a number of rows")]
+    let whole = degrees as isize;
+    let quantile = stdtri(whole, tail);
+    let density = (lgam(0.5 * (degrees + 1.0)) - lgam(0.5 * degrees)).exp()
+        / (degrees * std::f64::consts::PI).sqrt()
+        * (1.0 + quantile * quantile / degrees).powf(-0.5 * (degrees + 1.0));
+    -(quantile - (stdtr(whole, quantile) - tail) / density)
 }
 
 #[cfg(test)]

@@ -51,9 +51,11 @@
 pub mod editors;
 pub mod estimators;
 pub mod fates;
+pub mod foreign;
 pub mod learning;
 
 mod clusters;
+mod covariances;
 mod error;
 mod estimate;
 mod evaluate;

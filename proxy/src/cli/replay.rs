@@ -1,3 +1,5 @@
+mod foreign;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,10 +20,18 @@ pub(super) struct Arguments {
     /// Folder of the log [default: echo-proxy in the user's data folder]
     #[arg(long, value_name = "DIR", conflicts_with = "log")]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    foreign: foreign::Arguments,
     /// The policy to evaluate: latest, logged:VERSION, snapshot:FILE, or a policy such as uniform,
-    /// always:ARM or squarecb:gamma=2
-    #[arg(long, value_name = "SPEC", default_value = "latest")]
-    policy: Target,
+    /// always:ARM or squarecb:gamma=2. With --input: uniform, logged, always:ARM, or a name under
+    /// [targets] in the column map
+    #[arg(
+        long,
+        visible_alias = "target",
+        value_name = "SPEC",
+        default_value = "latest"
+    )]
+    policy: String,
     /// A policy to compare it with
     #[arg(long, value_name = "SPEC")]
     baseline: Option<Target>,
@@ -49,6 +59,16 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let path = arguments.log.clone().or_else(|| arguments.data_dir.clone());
     let path = path.unwrap_or_else(default_data_dir);
+    if let Some(input) = &arguments.foreign.input {
+        let level = Level::new(arguments.level)?;
+        return foreign::run(
+            input,
+            &arguments.foreign,
+            &arguments.policy,
+            level,
+            arguments.json,
+        );
+    }
     if arguments.verify {
         let settings = VerifySettings {
             scorer: arguments.scorer,
@@ -62,7 +82,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             ExitCode::FAILURE
         });
     }
-    let mut settings = EvaluationSettings::new(arguments.policy.clone());
+    let mut settings = EvaluationSettings::new(arguments.policy.parse::<Target>()?);
     settings.baseline.clone_from(&arguments.baseline);
     settings.rows.scorer = arguments.scorer;
     settings.rows.include_control = arguments.include_control;

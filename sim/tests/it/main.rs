@@ -5,6 +5,7 @@ mod coverage;
 mod editors;
 mod evaluation;
 mod fates;
+mod foreign;
 mod reference_values;
 mod replay;
 mod world;

@@ -1,0 +1,142 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// Which column of a log that another system wrote holds what: a TOML file.
+///
+/// ```
+/// use echo_sim::foreign::ColumnMap;
+///
+/// let map: ColumnMap = toml::from_str(r#"
+///     action = "action"
+///     reward = "click"
+///     logged = "pb_{arm}"          # a probability for each arm; or propensity = "pscore" for that of the arm served
+///     predictions = "q_{arm}"
+///
+///     [targets]
+///     candidate = "pe_{arm}"
+///     careful = { greedy = "best_arm", epsilon = 0.1 }
+/// "#)?;
+/// assert_eq!(map.action, "action");
+/// # Ok::<(), toml::de::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnMap {
+    /// The arm served: its name, or its place among the arms from 0.
+    pub action: String,
+    /// The reward, in [0, 1] unless `reward_range` says otherwise.
+    pub reward: String,
+    /// Least and greatest reward there can be. Values are told in these units.
+    pub reward_range: Option<[f64; 2]>,
+    /// The arms: their names, or how many, named from 0. Without, what `{arm}` stands for in the columns.
+    pub arms: Option<Arms>,
+    /// Columns of the logged probability of each arm, with `{arm}` in their name.
+    pub logged: Option<String>,
+    /// The logged probability of the arm served, where that of the others is not known.
+    pub propensity: Option<String>,
+    /// Columns of the predicted reward of each arm, with `{arm}` in their name.
+    pub predictions: Option<String>,
+    /// The place of a row in a slate: a number, of which the smallest counts as the first.
+    pub position: Option<String>,
+    /// Rows with the same value belong to the same user.
+    pub user: Option<String>,
+    /// Policies to evaluate, by name.
+    #[serde(default)]
+    pub targets: BTreeMap<String, TargetColumns>,
+}
+
+/// The arms of a log.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Arms {
+    /// So many, named 0, 1, 2 ...
+    Count(usize),
+    /// These.
+    Names(Vec<String>),
+}
+
+impl Arms {
+    pub(crate) fn names(&self) -> Vec<String> {
+        match self {
+            Self::Count(count) => (0..*count).map(|arm| arm.to_string()).collect(),
+            Self::Names(names) => names.clone(),
+        }
+    }
+}
+
+/// Where the probabilities of a policy to be evaluated come from.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum TargetColumns {
+    /// Columns of the log, with `{arm}` in their name.
+    Columns(String),
+    /// The arm in this column with probability 1 - epsilon, and any with the rest.
+    Greedy {
+        /// Column of the best arm.
+        greedy: String,
+        /// Share of uniform draws, in [0, 1].
+        #[serde(default)]
+        epsilon: f64,
+    },
+    /// A CSV file of its own, one line an arm.
+    File {
+        /// Path, from the folder of the map.
+        file: PathBuf,
+        /// Its column of arms.
+        arm: String,
+        /// Its columns of probabilities: one, or one for each position.
+        probabilities: Vec<String>,
+    },
+}
+
+/// The names of columns that a pattern means: for given arms, or for those that the header has.
+pub(crate) fn expand(
+    pattern: &str,
+    arms: Option<&[String]>,
+    header: &[String],
+) -> Result<Vec<(String, String)>, String> {
+    let Some((before, after)) = pattern.split_once(ARM) else {
+        return Err(format!("{pattern:?} has no {ARM} in it"));
+    };
+    let column = |arm: &str| format!("{before}{arm}{after}");
+    let named: Vec<(String, String)> = match arms {
+        Some(arms) => arms.iter().map(|arm| (arm.clone(), column(arm))).collect(),
+        None => header
+            .iter()
+            .filter_map(|name| {
+                let arm = name.strip_prefix(before)?.strip_suffix(after)?;
+                (!arm.is_empty()).then(|| (arm.to_owned(), name.clone()))
+            })
+            .collect(),
+    };
+    if named.is_empty() {
+        return Err(format!("no column is of the form {pattern:?}"));
+    }
+    Ok(named)
+}
+
+const ARM: &str = "{arm}";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_find_the_arms_or_are_given_them() {
+        let header = ["pb_a", "pb_b", "q_a"].map(str::to_owned);
+        let found = expand("pb_{arm}", None, &header).unwrap();
+        assert_eq!(found[1], ("b".to_owned(), "pb_b".to_owned()));
+        let given = expand("p{arm}x", Some(&["z".to_owned()]), &header).unwrap();
+        assert_eq!(given, [("z".to_owned(), "pzx".to_owned())]);
+        assert!(expand("pb", None, &header).unwrap_err().contains("{arm}"));
+        assert!(expand("x{arm}", None, &header).is_err());
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        let map = toml::from_str::<ColumnMap>("action = 'a'\nreward = 'r'\npropensty = 'p'");
+        assert!(map.unwrap_err().to_string().contains("propensty"));
+    }
+}

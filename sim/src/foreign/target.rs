@@ -1,0 +1,142 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::columns::{ColumnMap, TargetColumns, expand};
+use super::layout::Wanted;
+
+/// The policy to be evaluated, with its columns found.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    Uniform,
+    Logged,
+    Always(usize),
+    /// A column for each arm.
+    Columns(Vec<usize>),
+    Greedy {
+        column: usize,
+        epsilon: f64,
+    },
+    /// Probability of each arm, for one position or for each.
+    Table(Vec<Vec<f64>>),
+}
+
+impl Target {
+    /// From what the command line says: `uniform`, `logged`, `always:ARM`, or the name of a target in the map.
+    pub(crate) fn find(
+        text: &str,
+        map: &ColumnMap,
+        folder: &Path,
+        arms: &[String],
+        header: &[String],
+        wanted: &mut Wanted,
+    ) -> Result<Self, String> {
+        if let Some(columns) = map.targets.get(text) {
+            return Self::of_columns(columns, folder, arms, header, wanted);
+        }
+        match text.split_once(':') {
+            None if text == "uniform" => Ok(Self::Uniform),
+            None if text == "logged" => Ok(Self::Logged),
+            Some(("always", arm)) => {
+                let place = arms.iter().position(|known| known == arm);
+                let unknown = || format!("no arm is called {arm:?}; there are {}", arms.join(", "));
+                place.map(Self::Always).ok_or_else(unknown)
+            }
+            _ => {
+                let named: Vec<&str> = map.targets.keys().map(String::as_str).collect();
+                Err(format!(
+                    "unknown target {text:?}: give uniform, logged, always:ARM, or one of [targets] in the map ({})",
+                    named.join(", ")
+                ))
+            }
+        }
+    }
+
+    fn of_columns(
+        columns: &TargetColumns,
+        folder: &Path,
+        arms: &[String],
+        header: &[String],
+        wanted: &mut Wanted,
+    ) -> Result<Self, String> {
+        match columns {
+            TargetColumns::Columns(pattern) => {
+                let named = expand(pattern, Some(arms), header)?;
+                let places = named.into_iter().map(|(_, column)| wanted.number(&column));
+                Ok(Self::Columns(places.collect()))
+            }
+            TargetColumns::Greedy { greedy, epsilon } => {
+                if !(0.0..=1.0).contains(epsilon) {
+                    return Err(format!("epsilon is {epsilon}, but must be in [0, 1]"));
+                }
+                Ok(Self::Greedy {
+                    column: wanted.text(greedy),
+                    epsilon: *epsilon,
+                })
+            }
+            TargetColumns::File {
+                file,
+                arm,
+                probabilities,
+            } => table(&folder.join(file), arm, probabilities, arms).map(Self::Table),
+        }
+    }
+}
+
+/// Probabilities of every arm, by position, from a CSV file.
+fn table(
+    path: &Path,
+    arm: &str,
+    probabilities: &[String],
+    arms: &[String],
+) -> Result<Vec<Vec<f64>>, String> {
+    let at = |what: String| format!("{}: {what}", path.display());
+    let mut reader = csv::Reader::from_path(path).map_err(|error| at(error.to_string()))?;
+    let header = reader
+        .headers()
+        .map_err(|error| at(error.to_string()))?
+        .clone();
+    let place = |name: &str| {
+        let place = header.iter().position(|column| column == name);
+        place.ok_or_else(|| at(format!("there is no column {name:?}")))
+    };
+    let arm = place(arm)?;
+    let columns = probabilities
+        .iter()
+        .map(|name| place(name))
+        .collect::<Result<Vec<_>, _>>()?;
+    let known: BTreeMap<&str, usize> = arms
+        .iter()
+        .enumerate()
+        .map(|(place, arm)| (arm.as_str(), place))
+        .collect();
+    let mut table = vec![vec![0.0; arms.len()]; columns.len()];
+    for (row, record) in reader.records().enumerate() {
+        let record = record.map_err(|error| at(error.to_string()))?;
+        let name = &record[arm];
+        let place = known
+            .get(name)
+            .ok_or_else(|| at(format!("row {}: unknown arm {name:?}", row + 1)))?;
+        for (probabilities, column) in table.iter_mut().zip(&columns) {
+            let value: f64 = record[*column].trim().parse().unwrap_or(f64::NAN);
+            if !(0.0..=1.0).contains(&value) {
+                return Err(at(format!(
+                    "row {}, column {:?}: {:?} is no probability",
+                    row + 1,
+                    &header[*column],
+                    &record[*column]
+                )));
+            }
+            probabilities[*place] = value;
+        }
+    }
+    for (probabilities, name) in table.iter_mut().zip(probabilities) {
+        let sum: f64 = probabilities.iter().sum();
+        if (sum - 1.0).abs() > TABLE_TOLERANCE {
+            return Err(at(format!("column {name:?} sums to {sum}, not to 1")));
+        }
+    }
+    Ok(table)
+}
+
+/// A table may have been written with few digits.
+const TABLE_TOLERANCE: f64 = 1e-3;
