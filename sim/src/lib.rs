@@ -38,6 +38,8 @@
 //! - [`Target`] names the policy to evaluate; [`evaluate`] does all of it and returns an
 //!   [`Evaluation`].
 //! - [`Row`] is what an [`Estimator`] takes; every accumulator here has `push`, `merge` and `finish`.
+//! - [`foreign`] evaluates logs of other systems, CSV or Parquet, by [`estimators::Suite`]: every standard estimator
+//!   at once.
 //! - [`RewardModelFit`] gives the doubly robust estimators predictions that never saw their row.
 //! - [`learning::Fold`] is the one piece of code that learns from a log, live or later; [`verify`]
 //!   repeats a whole log with it.
@@ -45,8 +47,8 @@
 //! # What it does not do
 //!
 //! It does not print tables, serve anything, or decide what to deploy. Estimators whose intervals were
-//! found not to hold (direct method, optimistic shrinkage) are not offered. It compares policies on one
-//! log; whether the whole loop helps users is a question for a randomised experiment.
+//! found not to hold (direct method, optimistic shrinkage) are values with a warning, and gate nothing. It compares
+//! policies on one log; whether the whole loop helps users is a question for a randomised experiment.
 
 pub mod editors;
 pub mod estimators;

@@ -118,6 +118,11 @@ fn speed(rows: u64) -> Result<String, Box<dyn Error>> {
             true,
             200,
         ),
+        (
+            "in memory, one thread, all estimators, 1,000 replicates",
+            true,
+            1_000,
+        ),
     ] {
         let mut suite = Suite::new(&SuiteSettings {
             has_predictions,
