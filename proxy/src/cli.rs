@@ -2,6 +2,7 @@
 
 mod config;
 mod demo;
+mod export;
 mod key;
 mod outcomes;
 mod replay;
@@ -37,6 +38,8 @@ enum Action {
     Demo(demo::Arguments),
     /// Estimate from a log how another policy would have done
     Replay(replay::Arguments),
+    /// Write a log as one flat Parquet table, for other tools
+    Export(export::Arguments),
     /// Print what became of each proposal in a log
     Outcomes(outcomes::Arguments),
     /// Print the whole configuration, commented, with every default
@@ -63,6 +66,7 @@ pub fn run(command: Command) -> ExitCode {
         Action::Serve(arguments) => serve::run(arguments),
         Action::Demo(arguments) => demo::run(arguments),
         Action::Replay(arguments) => replay::run(&arguments),
+        Action::Export(arguments) => export::run(&arguments),
         Action::Outcomes(arguments) => outcomes::run(&arguments),
         Action::Config => {
             config::print();

@@ -1,6 +1,6 @@
 use crate::error::ReplayError;
 use crate::estimate::{EstimateSettings, Estimator};
-use crate::estimators::{Dr, DrDifference, Ips, Snips};
+use crate::estimators::{Dr, DrDifference, Ips, Snips, Suite, SuiteSettings, Terms};
 use crate::exclusion::Exclusion;
 use crate::log_rows::{LogRows, LoggedRow, RowOptions, Used};
 use crate::report::{ArmShare, Evaluation};
@@ -26,6 +26,8 @@ pub struct EvaluationSettings {
     pub split: Option<f64>,
     /// Level of the intervals and least effective sample size.
     pub estimates: EstimateSettings,
+    /// Constants of the other estimators, and their bootstrap; their level is that of `estimates`.
+    pub suite: SuiteSettings,
     /// The reward model of the doubly robust estimators.
     pub reward_model: RewardModelSettings,
     /// Seed of posterior draws, for a policy that was not published with one.
@@ -43,6 +45,7 @@ impl EvaluationSettings {
             rows: RowOptions::default(),
             split: Some(0.5),
             estimates: EstimateSettings::default(),
+            suite: SuiteSettings::default(),
             reward_model: RewardModelSettings::default(),
             seed: 0,
             pending: Learner::PENDING_MAX,
@@ -93,9 +96,14 @@ pub fn evaluate(path: &Path, settings: &EvaluationSettings) -> Result<Evaluation
         baseline: baseline.as_ref(),
         model: &model,
         sums: Sums::default(),
+        suite: Suite::new(&SuiteSettings {
+            level: settings.estimates.level,
+            has_predictions: true,
+            ..settings.suite.clone()
+        }),
     };
     let rows = log.rows(from, |row| pass.take(&row))?;
-    let sums = pass.sums;
+    let (sums, suite) = (pass.sums, pass.suite);
     let undefined = rows
         .excluded
         .get(Exclusion::TargetUndefined.as_str())
@@ -124,6 +132,8 @@ pub fn evaluate(path: &Path, settings: &EvaluationSettings) -> Result<Evaluation
             sums.snips.finish(how)?,
             sums.dr.finish(how)?,
         ],
+        match_rate: suite.match_rate(),
+        values: suite.finish()?,
         difference: baseline
             .as_ref()
             .map(|_| sums.difference.finish(how))
@@ -186,6 +196,7 @@ struct Pass<'a> {
     baseline: Option<&'a Prepared>,
     model: &'a RewardModel,
     sums: Sums,
+    suite: Suite,
 }
 
 #[derive(Default)]
@@ -235,6 +246,7 @@ impl Pass<'_> {
             return Ok(Used::Not(Exclusion::Malformed));
         };
         self.sums.push(logged, &row);
+        self.suite.push(logged.seq, &terms(&row));
         parts.target.clone_from(&parts.logged);
         if let Ok(row) = Row::new(parts) {
             self.sums.logged.push(&row);
@@ -249,6 +261,24 @@ impl Pass<'_> {
             decision: row.id,
         };
         distribution(&prepared.policy, row, key)
+    }
+}
+
+/// The row as every estimator sees it.
+fn terms(row: &Row) -> Terms {
+    let parts = row.parts();
+    let q = parts.q.as_deref().unwrap_or_default();
+    let is_certain = parts
+        .target
+        .iter()
+        .any(|probability| *probability >= 1.0 - 1e-12);
+    Terms {
+        weight: row.weight(),
+        reward: row.reward(),
+        predicted: q.get(parts.chosen).copied().unwrap_or(0.0),
+        expected: parts.target.iter().zip(q).map(|(p, q)| p * q).sum(),
+        user: Some(parts.cluster),
+        is_match: is_certain.then(|| parts.target[parts.chosen] > 0.5),
     }
 }
 

@@ -62,6 +62,7 @@ mod error;
 mod estimate;
 mod evaluate;
 mod exclusion;
+mod export;
 mod interval;
 mod log_rows;
 mod moments;
@@ -79,6 +80,7 @@ pub use error::{EstimateError, FoldError, ReplayError, RewardModelError, RowErro
 pub use estimate::{ByUser, Estimate, EstimateSettings, Estimator, MINIMUM_CLUSTERS};
 pub use evaluate::{EvaluationSettings, UNDEFINED_SHARE_MAX, evaluate};
 pub use exclusion::{Exclusion, RowCounts};
+pub use export::{Export, export};
 pub use interval::{Interval, Level};
 pub use log_rows::{LogRows, LoggedRow, Publication, RowOptions, Used};
 pub use moments::PairMoments;

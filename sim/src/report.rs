@@ -1,4 +1,5 @@
 use crate::estimate::Estimate;
+use crate::estimators::Value;
 use crate::exclusion::RowCounts;
 use crate::target::FittedOn;
 use crate::weights::WeightSummary;
@@ -35,6 +36,10 @@ pub struct Evaluation {
     pub logged: Estimate,
     /// The target's value by each estimator.
     pub estimates: Vec<Estimate>,
+    /// The target's value by every estimator there is, with what each interval is worth.
+    pub values: Vec<Value>,
+    /// Share of the rows in which a deterministic target agrees with what was served.
+    pub match_rate: Option<f64>,
     /// The target's value minus the baseline's.
     pub difference: Option<Estimate>,
     /// The target's importance weights.

@@ -21,6 +21,7 @@ mod damage;
 mod devdata;
 mod dialects;
 mod durability;
+mod foreign_logs;
 mod full_disk;
 mod keys;
 mod kinds;

@@ -1,3 +1,4 @@
+mod estimators;
 mod foreign;
 
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ pub(super) struct Arguments {
     data_dir: Option<PathBuf>,
     #[command(flatten)]
     foreign: foreign::Arguments,
+    #[command(flatten)]
+    shown: estimators::Arguments,
     /// The policy to evaluate: latest, logged:VERSION, snapshot:FILE, or a policy such as uniform,
     /// always:ARM or squarecb:gamma=2. With --input: uniform, logged, always:ARM, or a name under
     /// [targets] in the column map
@@ -61,10 +64,12 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let path = path.unwrap_or_else(default_data_dir);
     if let Some(input) = &arguments.foreign.input {
         let level = Level::new(arguments.level)?;
+        let (foreign, shown) = (&arguments.foreign, &arguments.shown);
         return foreign::run(
             input,
-            &arguments.foreign,
+            foreign,
             &arguments.policy,
+            shown,
             level,
             arguments.json,
         );
@@ -88,16 +93,22 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     settings.rows.include_control = arguments.include_control;
     settings.split = (arguments.split > 0.0).then_some(arguments.split);
     settings.estimates.level = Level::new(arguments.level)?;
-    let evaluation = evaluate(&path, &settings)?;
+    settings.estimates.minimum_effective = arguments.shown.least_effective;
+    settings.suite = arguments.shown.settings(settings.estimates.level)?;
+    let mut evaluation = evaluate(&path, &settings)?;
+    arguments.shown.select(&mut evaluation.values)?;
+    arguments
+        .shown
+        .draw(&evaluation.target, &evaluation.values)?;
     if arguments.json {
         println!("{}", serde_json::to_string(&evaluation)?);
     } else {
-        print_evaluation(&evaluation);
+        print_evaluation(&evaluation, arguments.shown.are_named());
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_evaluation(evaluation: &Evaluation) {
+fn print_evaluation(evaluation: &Evaluation, with_all: bool) {
     println!("policy   {}", evaluation.target);
     if let Some(baseline) = &evaluation.baseline {
         println!("baseline {baseline}");
@@ -122,6 +133,9 @@ fn print_evaluation(evaluation: &Evaluation) {
         .chain(&evaluation.estimates)
         .chain(&evaluation.difference);
     println!("\n{}\n", table(header, all.map(estimate_row)));
+    if with_all {
+        estimators::print(&evaluation.values);
+    }
     let weights = &evaluation.weights;
     println!(
         "coverage of support {:.1} %, mean weight {:.3}",

@@ -4,6 +4,7 @@
 mod coverage;
 mod editors;
 mod evaluation;
+mod export;
 mod fates;
 mod foreign;
 mod reference_values;

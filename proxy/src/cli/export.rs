@@ -1,0 +1,61 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use echo_sim::{RowOptions, export};
+
+use super::Outcome;
+use crate::serve::default_data_dir;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// A log's folder, live or at rest; --data-dir says the same
+    log: Option<PathBuf>,
+    /// Folder of the log [default: echo-proxy in the user's data folder]
+    #[arg(long, value_name = "DIR", conflicts_with = "log")]
+    data_dir: Option<PathBuf>,
+    /// The Parquet file to write; docs/log-schema.md tells its columns
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+    /// What an outcome is worth: retained@1, accepted@1, chars@1 or cursor@1
+    #[arg(long, default_value = "retained@1", value_parser = echo_reward::Scorer::by_measures)]
+    scorer: echo_reward::Scorer,
+    /// Also the control cohort's decisions
+    #[arg(long)]
+    include_control: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Outcome {
+    let path = arguments.log.clone().or_else(|| arguments.data_dir.clone());
+    let path = path.unwrap_or_else(default_data_dir);
+    let options = RowOptions {
+        scorer: arguments.scorer,
+        include_control: arguments.include_control,
+        ..RowOptions::default()
+    };
+    let exported = export(&path, &options, &arguments.output)?;
+    if arguments.json {
+        println!("{}", serde_json::to_string(&exported)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "{} of {} decisions, {} arms, written to {}",
+        exported.rows.rows,
+        exported.rows.decisions,
+        exported.arms.len(),
+        arguments.output.display()
+    );
+    for (reason, count) in &exported.rows.excluded {
+        println!("{count} left out: {reason}");
+    }
+    if exported.lost_records > 0 {
+        println!(
+            "{} records of the log are lost to damage",
+            exported.lost_records
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
