@@ -5,6 +5,7 @@ mod demo;
 mod export;
 mod key;
 mod outcomes;
+mod policy;
 mod replay;
 mod serve;
 
@@ -42,6 +43,8 @@ enum Action {
     Export(export::Arguments),
     /// Print what became of each proposal in a log
     Outcomes(outcomes::Arguments),
+    /// Look at what policies have learned, and ask whether another may take over
+    Policy(policy::Arguments),
     /// Print the whole configuration, commented, with every default
     Config,
     /// Check a configuration file
@@ -68,6 +71,7 @@ pub fn run(command: Command) -> ExitCode {
         Action::Replay(arguments) => replay::run(&arguments),
         Action::Export(arguments) => export::run(&arguments),
         Action::Outcomes(arguments) => outcomes::run(&arguments),
+        Action::Policy(arguments) => policy::run(&arguments),
         Action::Config => {
             config::print();
             Ok(ExitCode::SUCCESS)

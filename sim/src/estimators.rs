@@ -12,4 +12,5 @@ pub use difference::DrDifference;
 pub use dr::Dr;
 pub use ips::Ips;
 pub use snips::Snips;
+pub(crate) use suite::anytime;
 pub use suite::{Suite, SuiteSettings, Terms, Value};

@@ -63,6 +63,7 @@ mod estimate;
 mod evaluate;
 mod exclusion;
 mod export;
+mod gate;
 mod interval;
 mod log_rows;
 mod moments;
@@ -81,6 +82,7 @@ pub use estimate::{ByUser, Estimate, EstimateSettings, Estimator, MINIMUM_CLUSTE
 pub use evaluate::{EvaluationSettings, UNDEFINED_SHARE_MAX, evaluate};
 pub use exclusion::{Exclusion, RowCounts};
 pub use export::{Export, export};
+pub use gate::{GateSettings, Verdict, gate};
 pub use interval::{Interval, Level};
 pub use log_rows::{LogRows, LoggedRow, Publication, RowOptions, Used};
 pub use moments::PairMoments;

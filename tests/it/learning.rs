@@ -35,9 +35,9 @@ async fn outcomes(home: &Home) -> BTreeMap<String, Value> {
 const PACE: u32 = 1000;
 
 /// Draws differ from run to run, since they are keyed by the decisions' ids, which hold the time. The
-/// test fails by chance only if the right arm is not drawn once in the first half, where it has a
-/// probability of at least the floor: below 0.95^150 < 1e-3 even if it were never preferred, and with
-/// the uniform start of `SquareCB` below 0.5^50 < 1e-15.
+/// test fails by chance only if the right arm is not drawn once in the first half. Both start alike; from the
+/// first reward of the wrong one on, the right one, of which less is known and no worse is expected, is
+/// drawn with 0.99, so that the chance is below 0.5 * 0.01^10 < 1e-20 once ten rewards are learned.
 #[tokio::test(flavor = "multi_thread")]
 async fn follow_up_requests_alone_teach_which_arm_is_right() {
     let (right, wrong) = (

@@ -29,6 +29,7 @@ mod learning;
 mod leaving;
 mod outcomes;
 mod passthrough;
+mod policies;
 mod python_clients;
 mod recorded_fates;
 mod restart;

@@ -502,7 +502,7 @@ fn percentile(sorted: &[f64], share: f64) -> f64 {
 
 /// The asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas (2024), "Time-uniform central
 /// limit theory and asymptotic confidence sequences", theorem 2.2, narrowest at [`NARROWEST_AT`] rows.
-fn anytime(value: f64, error: f64, rows: u64, level: Level) -> Interval {
+pub(crate) fn anytime(value: f64, error: f64, rows: u64, level: Level) -> Interval {
     let alpha = 1.0 - level.value();
     let rows = rows as f64;
     let logarithm = -2.0 * alpha.ln();

@@ -7,6 +7,7 @@ mod evaluation;
 mod export;
 mod fates;
 mod foreign;
+mod gate;
 mod reference_values;
 mod replay;
 mod world;
