@@ -34,6 +34,10 @@ pub struct Protocol {
     pub passes: usize,
     /// Rewards come so many rounds late.
     pub delay: usize,
+    /// Rewards come so many at a time; 1 for each by itself.
+    pub batch: usize,
+    /// Half-way through all rounds every arm turns into the next one, as models do that are replaced unsaid.
+    pub drifts: bool,
     /// Seed of the order of rows, and of the draws; 0 leaves the rows in their order.
     pub order: u64,
 }
@@ -85,12 +89,18 @@ pub fn run(set: &Set, spec: &PolicySpec, protocol: Protocol) -> Result<Run, Data
             are_valid &= !choice.degraded
                 && (total - 1.0).abs() < 1e-9
                 && probabilities.iter().all(|p| *p > 0.0);
-            let reward = set.rewards[row][choice.chosen];
+            let round = pass * order.len() + place;
+            let has_turned = protocol.drifts && 2 * round >= order.len() * protocol.passes;
+            let behind = (choice.chosen + usize::from(has_turned)) % arms.len();
+            let reward = set.rewards[row][behind];
             of_pass += reward;
             waiting.push_back((choice.chosen, features, reward));
-            if waiting.len() > protocol.delay
-                && let Some((chosen, features, reward)) = waiting.pop_front()
-            {
+            let due = if waiting.len() >= protocol.delay + protocol.batch {
+                protocol.batch
+            } else {
+                0
+            };
+            for (chosen, features, reward) in waiting.drain(..due) {
                 let reward = (reward - least) / (most - least);
                 let arm = arms[chosen];
                 state
@@ -165,6 +175,8 @@ mod tests {
         let protocol = Protocol {
             passes: 1,
             delay: 0,
+            batch: 1,
+            drifts: false,
             order: 3,
         };
         let learned = run(&set(), &"squarecb:floor=0.01".parse().unwrap(), protocol).unwrap();
@@ -184,5 +196,29 @@ mod tests {
             },
         );
         assert!(late.unwrap().mean < learned.mean);
+        let spec = "squarecb:floor=0.01".parse().unwrap();
+        let at_once = run(
+            &set(),
+            &spec,
+            Protocol {
+                batch: 200,
+                ..protocol
+            },
+        )
+        .unwrap();
+        assert!(at_once.mean < learned.mean && at_once.mean > uniform.mean);
+        let turned = run(
+            &set(),
+            &spec,
+            Protocol {
+                drifts: true,
+                ..protocol
+            },
+        )
+        .unwrap();
+        assert!(
+            turned.mean < learned.mean - 0.2,
+            "what was learned is wrong from half-way on"
+        );
     }
 }

@@ -38,6 +38,12 @@ struct Arguments {
     /// Rewards come so many rounds late
     #[arg(long, default_value_t = 0)]
     delay: usize,
+    /// Rewards come so many at a time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+    /// Half-way through, every arm turns into the next one
+    #[arg(long)]
+    drift: bool,
     /// What the dearest model's price takes off a score, where there are prices; may be repeated
     #[arg(long = "price", value_name = "SHARE", default_values_t = [0.0, 0.2])]
     prices: Vec<f64>,
@@ -129,6 +135,8 @@ fn run_all(
                     let protocol = Protocol {
                         passes: arguments.passes,
                         delay: arguments.delay,
+                        batch: arguments.batch as usize,
+                        drifts: arguments.drift,
                         order,
                     };
                     match run(&sets[set], &specs[spec], protocol) {
@@ -237,7 +245,11 @@ fn table(sets: &[Set], specs: &[PolicySpec], runs: &[Run], arguments: &Arguments
     }
     format!(
         "Loss of labelled sets, mean reward of the others: mean over {} orders [least, most]; {} pass(es), delay \
-         {}.\n\n{table}",
-        arguments.orders, arguments.passes, arguments.delay
+         {}, batches of {}{}.\n\n{table}",
+        arguments.orders,
+        arguments.passes,
+        arguments.delay,
+        arguments.batch,
+        if arguments.drift { ", drift" } else { "" }
     )
 }
