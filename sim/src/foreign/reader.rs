@@ -13,7 +13,9 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, RecordBatch};
 use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 
 /// Values of one column in one batch.
 #[derive(Clone, Debug)]
@@ -110,8 +112,6 @@ impl<'a> Source<'a> {
         }
     }
 }
-
-use parquet::arrow::arrow_reader::ArrowReaderOptions;
 
 fn csv_batches(
     path: &Path,

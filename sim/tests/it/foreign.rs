@@ -197,8 +197,7 @@ fn the_bootstrap_of_the_fixture_is_as_wide_as_its_normal_interval() {
 fn rewards_of_any_range_are_told_in_their_own_units() {
     let (_folder, log) = written(&fixture());
     let plain = evaluate(&settings(&log, MAP, "softmax")).unwrap();
-    // Rewards and predictions as 10 - 5 r would have a range of [5, 10]: here the range is widened instead, which
-    // moves no doubly robust value by more than rounding.
+    // A wider range than the rewards fill changes the scale of all sums, and no value that does not depend on it.
     let map = format!("reward_range = [-1, 3]\n{MAP}");
     let wide = evaluate(&settings(&log, &map, "softmax")).unwrap();
     for name in ["dr", "sndr", "snips", "dm"] {
