@@ -10,7 +10,7 @@ use serde_arrow::schema::{SchemaLike, TracingOptions};
 use crate::record::{Entry, Kind};
 use crate::schema::v1::{
     ConfigurationChanged, Decision, Event, Evidence, ModelPublished, PolicyPublished, Record,
-    Served,
+    Served, Verdict,
 };
 
 /// The first column of every file: the sequence number.
@@ -27,6 +27,7 @@ pub(crate) fn schema(kind: Kind) -> Result<Arc<Schema>, String> {
         Kind::PolicyPublished => fields_of::<PolicyPublished>(),
         Kind::ModelPublished => fields_of::<ModelPublished>(),
         Kind::ConfigurationChanged => fields_of::<ConfigurationChanged>(),
+        Kind::Verdict => fields_of::<Verdict>(),
     }?);
     Ok(Arc::new(Schema::new(fields)))
 }
@@ -45,6 +46,7 @@ pub(crate) fn encode(
         Kind::PolicyPublished => encode_as::<PolicyPublished>(schema, entries),
         Kind::ModelPublished => encode_as::<ModelPublished>(schema, entries),
         Kind::ConfigurationChanged => encode_as::<ConfigurationChanged>(schema, entries),
+        Kind::Verdict => encode_as::<Verdict>(schema, entries),
     }
 }
 
@@ -58,6 +60,7 @@ pub(crate) fn decode(kind: Kind, columns: &RecordBatch) -> Result<Vec<Entry>, St
         Kind::PolicyPublished => decode_as::<PolicyPublished>(columns),
         Kind::ModelPublished => decode_as::<ModelPublished>(columns),
         Kind::ConfigurationChanged => decode_as::<ConfigurationChanged>(columns),
+        Kind::Verdict => decode_as::<Verdict>(columns),
     }
 }
 
@@ -88,7 +91,8 @@ bodies!(
     Event,
     PolicyPublished,
     ModelPublished,
-    ConfigurationChanged
+    ConfigurationChanged,
+    Verdict
 );
 
 fn fields_of<T: Body>() -> Result<Vec<FieldRef>, String> {

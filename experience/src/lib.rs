@@ -90,7 +90,7 @@ pub use record::{Entry, Kind, UnknownKind};
 pub use recovery::Recovery;
 pub use schema::v1::{
     ConfigurationChanged, Decision, Event, Evidence, ModelPublished, PolicyPublished, Record,
-    Served,
+    Served, Verdict,
 };
 pub use ticket::Ticket;
 pub use validity::PROBABILITY_TOLERANCE;

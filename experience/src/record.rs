@@ -34,11 +34,13 @@ pub enum Kind {
     ModelPublished,
     /// [`Record::ConfigurationChanged`]
     ConfigurationChanged,
+    /// [`Record::Verdict`]
+    Verdict,
 }
 
 impl Kind {
     /// Every kind, in the order of the files' names in a segment.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Decision,
         Self::Served,
         Self::Evidence,
@@ -46,6 +48,7 @@ impl Kind {
         Self::PolicyPublished,
         Self::ModelPublished,
         Self::ConfigurationChanged,
+        Self::Verdict,
     ];
 
     /// The name that files and counts carry.
@@ -58,6 +61,7 @@ impl Kind {
             Self::PolicyPublished => "policies",
             Self::ModelPublished => "models",
             Self::ConfigurationChanged => "configurations",
+            Self::Verdict => "verdicts",
         }
     }
 
@@ -71,6 +75,7 @@ impl Kind {
             Self::PolicyPublished => "policy_published",
             Self::ModelPublished => "model_published",
             Self::ConfigurationChanged => "configuration_changed",
+            Self::Verdict => "verdict",
         }
     }
 }
@@ -113,6 +118,7 @@ impl Record {
             Self::PolicyPublished(_) => Kind::PolicyPublished,
             Self::ModelPublished(_) => Kind::ModelPublished,
             Self::ConfigurationChanged(_) => Kind::ConfigurationChanged,
+            Self::Verdict(_) => Kind::Verdict,
         }
     }
 }

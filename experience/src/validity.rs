@@ -1,7 +1,7 @@
 //! What a record must fulfil to be taken into the log.
 
 use crate::error::LogError;
-use crate::schema::v1::{Decision, Evidence, Record, Served};
+use crate::schema::v1::{Decision, Evidence, Record, Served, Verdict};
 
 /// How far from one the probabilities of a decision may sum.
 pub const PROBABILITY_TOLERANCE: f64 = 1e-6;
@@ -16,6 +16,7 @@ pub(crate) fn check(record: &Record) -> Result<(), LogError> {
         | Record::PolicyPublished(_)
         | Record::ModelPublished(_)
         | Record::ConfigurationChanged(_) => Ok(()),
+        Record::Verdict(verdict) => check_verdict(verdict),
     }
 }
 
@@ -61,6 +62,18 @@ fn check_served(served: &Served) -> Result<(), LogError> {
         finite("first_byte_ms", first)?;
     }
     finite("total_ms", served.total_ms)
+}
+
+fn check_verdict(verdict: &Verdict) -> Result<(), LogError> {
+    for (field, value) in [
+        ("difference", verdict.difference),
+        ("lo", verdict.lo),
+        ("hi", verdict.hi),
+        ("level", Some(verdict.level)),
+    ] {
+        finite(field, value.unwrap_or(0.0))?;
+    }
+    Ok(())
 }
 
 fn check_evidence(evidence: &Evidence) -> Result<(), LogError> {

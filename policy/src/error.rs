@@ -360,6 +360,14 @@ pub enum SnapshotError {
     Malformed(&'static str),
     /// The policy recorded cannot be read.
     Spec(SpecError),
+    /// A signature is asked for, and the snapshot has none.
+    Unsigned,
+    /// The signature was not made with this key.
+    Signature,
+    /// This program decides otherwise than the one that wrote the snapshot; says in which of its examples.
+    Golden(usize),
+    /// No policy can be built from it.
+    Policy(PolicyError),
 }
 
 impl fmt::Display for SnapshotError {
@@ -390,6 +398,17 @@ impl fmt::Display for SnapshotError {
             ),
             Self::Malformed(part) => write!(f, "the snapshot is malformed: {part}"),
             Self::Spec(error) => write!(f, "the snapshot's policy: {error}"),
+            Self::Unsigned => write!(
+                f,
+                "the snapshot is not signed, and only signed ones are taken here"
+            ),
+            Self::Signature => write!(f, "the snapshot's signature was made with another key"),
+            Self::Golden(index) => write!(
+                f,
+                "the snapshot's example {index} comes out otherwise here: it was written by a program or on a \
+                 machine that computes differently"
+            ),
+            Self::Policy(error) => write!(f, "the snapshot's policy: {error}"),
         }
     }
 }
@@ -398,6 +417,7 @@ impl Error for SnapshotError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Spec(error) => Some(error),
+            Self::Policy(error) => Some(error),
             _ => None,
         }
     }

@@ -214,6 +214,8 @@ impl Learner {
             pending: pending.collect(),
             pending_max: self.pending_max,
             evicted: self.evicted,
+            model: None,
+            golden: Vec::new(),
         }
     }
 

@@ -1,8 +1,11 @@
 use crate::policies::{
-    epsilon_greedy, fixed, lin_ts, lin_ucb, rand_ucb, softmax, square_cb, uniform,
+    epsilon_greedy, fixed, lin_ts, lin_ucb, rand_ucb, reg_cb, softmax, square_cb, uniform,
 };
 use crate::ridge::Ridge;
-use crate::{Distribution, DrawKey, Features, PolicyError, PolicySpec, RewardState, Rule, floor};
+use crate::{
+    Distribution, DrawKey, Features, LinearModel, PolicyError, PolicySpec, RewardState, Rule,
+    Snapshot, floor, share,
+};
 
 /// A policy, ready to decide: immutable, and with all systems solved.
 ///
@@ -14,6 +17,8 @@ pub struct Policy {
     version: u64,
     learned: u64,
     ridge: Ridge,
+    /// What the arms are scored by in place of the ridge.
+    model: Option<LinearModel>,
 }
 
 /// A decision: what every arm's probability was, and which was drawn.
@@ -40,14 +45,25 @@ impl Policy {
     ) -> Result<Self, PolicyError> {
         let widths = matches!(
             spec.rule,
-            Rule::LinUcb { .. } | Rule::LinTs { .. } | Rule::RandUcb { .. }
+            Rule::LinUcb { .. } | Rule::LinTs { .. } | Rule::RandUcb { .. } | Rule::RegCb { .. }
         );
         Ok(Self {
             spec: spec.clone(),
             version,
             learned: state.total(),
             ridge: Ridge::fit(state, spec.strength, widths)?,
+            model: None,
         })
+    }
+
+    /// The policy that a snapshot holds: by its reward model, where it has one.
+    ///
+    /// # Errors
+    /// As [`Policy::build`].
+    pub fn of_snapshot(snapshot: &Snapshot, version: u64) -> Result<Self, PolicyError> {
+        let mut policy = Self::build(&snapshot.spec, &snapshot.state, version)?;
+        policy.model.clone_from(&snapshot.model);
+        Ok(policy)
     }
 
     /// A policy that learns by itself, one event at a time: for one thread that decides and learns, as a
@@ -67,6 +83,7 @@ impl Policy {
             version,
             learned: state.total(),
             ridge: Ridge::online(state, spec.strength)?,
+            model: None,
         })
     }
 
@@ -111,7 +128,7 @@ impl Policy {
     /// If the context has another dimension.
     pub fn prediction(&self, features: &Features, arm: &str) -> Result<f64, PolicyError> {
         self.check(features)?;
-        Ok(self.ridge.predictions(&[arm], features.as_slice())[0])
+        Ok(self.predictions(&[arm], features)[0])
     }
 
     /// The probability of every given arm, in the order given.
@@ -134,6 +151,9 @@ impl Policy {
         let mut probabilities = self.scores(features, arms)?;
         self.weigh(&mut probabilities, features, arms, key)?;
         floor::mix(&mut probabilities, self.spec.floor);
+        if !self.spec.bounds.is_empty() {
+            share::keep(&mut probabilities, arms, &self.spec.bounds, self.spec.floor);
+        }
         Ok(Distribution::new(probabilities)?)
     }
 
@@ -162,12 +182,20 @@ impl Policy {
         })
     }
 
+    fn predictions(&self, arms: &[&str], features: &Features) -> Vec<f64> {
+        let x = features.as_slice();
+        match &self.model {
+            Some(model) => arms.iter().map(|arm| model.prediction(arm, x)).collect(),
+            None => self.ridge.predictions(arms, x),
+        }
+    }
+
     /// Predicted rewards, where the rule needs them.
     fn scores(&self, features: &Features, arms: &[&str]) -> Result<Vec<f64>, PolicyError> {
         if !self.spec.rule.learns() {
             return Ok(vec![0.0; arms.len()]);
         }
-        let scores = self.ridge.predictions(arms, features.as_slice());
+        let scores = self.predictions(arms, features);
         for (arm, &score) in arms.iter().zip(&scores) {
             finite(arm, score)?;
         }
@@ -205,6 +233,18 @@ impl Policy {
                     *width *= self.ridge.deviation();
                 }
                 rand_ucb::probabilities(scores, &widths, *scale);
+            }
+            Rule::RegCb {
+                mellowness,
+                eliminates,
+            } => {
+                let widths = self.widths(features, arms)?;
+                let beta = reg_cb::beta(*mellowness, arms.len(), self.learned);
+                if *eliminates {
+                    reg_cb::elimination(scores, &widths, beta);
+                } else {
+                    reg_cb::optimistic(scores, &widths, beta);
+                }
             }
             Rule::SquareCb { gamma } => {
                 let gamma = square_cb::gamma(*gamma, arms.len(), self.learned);

@@ -8,13 +8,17 @@ use crate::digest::sha256_hex;
 use crate::reward_state::Inheritance;
 use crate::triangle::packed_length;
 use crate::{
-    FeatureSchema, Features, PendingDecision, PolicySpec, RewardState, SnapshotError, StateError,
+    DrawKey, FeatureSchema, Features, LinearModel, PendingDecision, Policy, PolicySpec,
+    RewardState, SnapshotError, SnapshotKey, StateError,
 };
 
 /// A [`Learner`](crate::Learner) at rest, with the policy that was published from it.
 ///
 /// As bytes: eight bytes of magic, the format (u32), the length of the content (u64), the content,
-/// and the SHA-256 of all before. All numbers are little-endian; floats are kept bit for bit.
+/// and the SHA-256 of all before; then, if it is signed, 32 bytes of HMAC-SHA-256 (RFC 2104) over all before that. All
+/// numbers are little-endian; floats are kept bit for bit.
+///
+/// Format 2 added the reward model, the golden vectors and the signature; format 1 is read for ever.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// The format it was read from or will be written in; [`Snapshot::FORMAT`] for new ones.
@@ -35,11 +39,26 @@ pub struct Snapshot {
     pub pending_max: usize,
     /// How many had been dropped for want of room.
     pub evicted: u64,
+    /// The reward model that the policy decides by, if that is not the ridge over `state`.
+    pub model: Option<LinearModel>,
+    /// Decisions that whoever loads the snapshot must come to as well.
+    pub golden: Vec<GoldenVector>,
+}
+
+/// A context, and the probabilities that the policy gives the known arms in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GoldenVector {
+    /// The context.
+    pub features: Features,
+    /// The arms, sorted.
+    pub arms: Vec<String>,
+    /// Their probabilities, bit for bit.
+    pub probabilities: Vec<f64>,
 }
 
 impl Snapshot {
     /// The newest format, and the one written.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
 
     /// The snapshot as bytes, always in format [`Snapshot::FORMAT`].
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -53,14 +72,85 @@ impl Snapshot {
         bytes
     }
 
-    /// Reads a snapshot, trusting nothing in it.
+    /// The snapshot as signed bytes.
+    pub fn to_signed_bytes(&self, key: &SnapshotKey) -> Vec<u8> {
+        let mut bytes = self.to_bytes();
+        let signature = key.sign(&bytes);
+        bytes.extend_from_slice(&signature);
+        bytes
+    }
+
+    /// Whether the bytes of a snapshot carry a signature by this key.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Unsigned`], [`SnapshotError::Signature`], or what is wrong with the bytes.
+    pub fn check_signature(bytes: &[u8], key: &SnapshotKey) -> Result<(), SnapshotError> {
+        let (_, _, signature) = parts(bytes)?;
+        let signature = signature.ok_or(SnapshotError::Unsigned)?;
+        let signed = &bytes[..bytes.len() - SIGNATURE];
+        if key.verify(signed, signature) {
+            Ok(())
+        } else {
+            Err(SnapshotError::Signature)
+        }
+    }
+
+    /// The same snapshot with golden vectors: contexts that follow from the schema alone, and what the policy makes of
+    /// them.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Policy`] if no policy can be built from it.
+    pub fn with_golden_vectors(mut self) -> Result<Self, SnapshotError> {
+        let policy = Policy::of_snapshot(&self, self.version).map_err(SnapshotError::Policy)?;
+        let mut arms: Vec<String> = self.state.arms().map(str::to_owned).collect();
+        arms.extend(
+            self.model
+                .iter()
+                .flat_map(|model| model.arms.keys().cloned()),
+        );
+        arms.sort();
+        arms.dedup();
+        self.golden.clear();
+        if arms.is_empty() {
+            return Ok(self);
+        }
+        for index in 0..GOLDEN_VECTORS {
+            let features = golden_context(self.state.schema(), index);
+            let probabilities = decided(&policy, &features, &arms, index)?;
+            self.golden.push(GoldenVector {
+                features,
+                arms: arms.clone(),
+                probabilities,
+            });
+        }
+        Ok(self)
+    }
+
+    /// The policy that the snapshot holds, if it decides here as it did where the snapshot was written.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Policy`] if none can be built, [`SnapshotError::Golden`] if it decides otherwise.
+    pub fn policy(&self, version: u64) -> Result<Policy, SnapshotError> {
+        let policy = Policy::of_snapshot(self, version).map_err(SnapshotError::Policy)?;
+        for (index, golden) in self.golden.iter().enumerate() {
+            let probabilities = decided(&policy, &golden.features, &golden.arms, index)?;
+            let same = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits();
+            if !probabilities.iter().zip(&golden.probabilities).all(same) {
+                return Err(SnapshotError::Golden(index));
+            }
+        }
+        Ok(policy)
+    }
+
+    /// Reads a snapshot, trusting nothing in it. A signature is passed over: [`Snapshot::check_signature`] asks for it.
     ///
     /// # Errors
     /// If the bytes are cut, foreign, of a newer format, changed, or hold anything that no learner
     /// could have written; see [`SnapshotError`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SnapshotError> {
-        let mut reader = Reader::new(content(bytes)?);
-        let snapshot = read(&mut reader)?;
+        let (format, content, _) = parts(bytes)?;
+        let mut reader = Reader::new(content);
+        let snapshot = read(&mut reader, format)?;
         if reader.is_empty() {
             Ok(snapshot)
         } else {
@@ -106,6 +196,14 @@ impl Snapshot {
         for decision in &self.pending {
             write_pending(&mut writer, decision);
         }
+        writer.u8(u8::from(self.model.is_some()));
+        if let Some(model) = &self.model {
+            model.write(&mut writer);
+        }
+        writer.u64(self.golden.len() as u64);
+        for vector in &self.golden {
+            write_golden(&mut writer, vector);
+        }
         writer.0
     }
 }
@@ -128,8 +226,52 @@ fn write_pending(writer: &mut Writer, decision: &PendingDecision) {
     writer.f64s(&[decision.reward.unwrap_or(0.0)]);
 }
 
-/// The content between header and checksum.
-fn content(bytes: &[u8]) -> Result<&[u8], SnapshotError> {
+fn write_golden(writer: &mut Writer, vector: &GoldenVector) {
+    writer.f32s(vector.features.as_slice());
+    writer.u64(vector.arms.len() as u64);
+    for arm in &vector.arms {
+        writer.text(arm);
+    }
+    writer.f64s(&vector.probabilities);
+}
+
+/// What the policy makes of a context, without any draw but those that the index keys.
+fn decided(
+    policy: &Policy,
+    features: &Features,
+    arms: &[String],
+    index: usize,
+) -> Result<Vec<f64>, SnapshotError> {
+    let arms: Vec<&str> = arms.iter().map(String::as_str).collect();
+    let key = DrawKey {
+        seed: 0,
+        decision: index as u128,
+    };
+    let choice = policy
+        .decide(features, &arms, key)
+        .map_err(SnapshotError::Policy)?;
+    Ok(choice.distribution.probabilities().to_vec())
+}
+
+/// A context that follows from the schema and a number: half of the features are set, the first always.
+fn golden_context(schema: &FeatureSchema, index: usize) -> Features {
+    let value = |place: usize| {
+        let digest = Sha256::digest(format!("golden {index} {place}"));
+        let grid = f32::from(i16::from_le_bytes([digest[0], digest[1]]) >> 3) / 4096.0;
+        match place {
+            0 => 1.0,
+            _ if digest[2] < 128 => grid,
+            _ => 0.0,
+        }
+    };
+    let values = (0..schema.dimension).map(value).collect();
+    Features::from_logged(values, schema).expect("multiples of 1/4096 in [-1, 1]")
+}
+
+/// Format, content between header and checksum, and signature.
+type Parts<'a> = (u32, &'a [u8], Option<&'a [u8; SIGNATURE]>);
+
+fn parts(bytes: &[u8]) -> Result<Parts<'_>, SnapshotError> {
     let actual = bytes.len() as u64;
     let prefix = bytes.len().min(MAGIC.len());
     if bytes[..prefix] != MAGIC[..prefix] {
@@ -153,17 +295,21 @@ fn content(bytes: &[u8]) -> Result<&[u8], SnapshotError> {
     if actual < declared {
         return Err(cut(declared));
     }
-    if actual > declared {
-        return Err(SnapshotError::Trailing { declared, actual });
-    }
+    let (rest, signature) = match rest.split_last_chunk::<SIGNATURE>() {
+        Some((rest, signature)) if format > 1 && actual == declared + SIGNATURE as u64 => {
+            (rest, Some(signature))
+        }
+        _ if actual > declared => return Err(SnapshotError::Trailing { declared, actual }),
+        _ => (rest, None),
+    };
     let (content, checksum) = rest.split_at(rest.len() - CHECKSUM);
-    if Sha256::digest(&bytes[..bytes.len() - CHECKSUM])[..] != *checksum {
+    if Sha256::digest(&bytes[..HEADER + content.len()])[..] != *checksum {
         return Err(SnapshotError::Checksum);
     }
-    Ok(content)
+    Ok((format, content, signature))
 }
 
-fn read(reader: &mut Reader<'_>) -> Result<Snapshot, SnapshotError> {
+fn read(reader: &mut Reader<'_>, format: u32) -> Result<Snapshot, SnapshotError> {
     let schema = read_schema(reader)?;
     let schema_hash = reader.text()?.to_owned();
     same_schema(&schema, &schema_hash)?;
@@ -173,8 +319,19 @@ fn read(reader: &mut Reader<'_>) -> Result<Snapshot, SnapshotError> {
     let evicted = reader.u64()?;
     let state = read_state(reader, schema)?;
     let pending = read_all_pending(reader, &schema, pending_max)?;
+    let (mut model, mut golden) = (None, Vec::new());
+    if format > 1 {
+        model = match reader.u8()? {
+            0 => None,
+            1 => Some(LinearModel::read(reader, schema.dimension)?),
+            _ => return Err(SnapshotError::Malformed("the flag of the reward model")),
+        };
+        for _ in 0..reader.u64()? {
+            golden.push(read_golden(reader, &schema)?);
+        }
+    }
     Ok(Snapshot {
-        format: Snapshot::FORMAT,
+        format,
         schema_hash,
         spec,
         version,
@@ -183,6 +340,32 @@ fn read(reader: &mut Reader<'_>) -> Result<Snapshot, SnapshotError> {
         pending,
         pending_max,
         evicted,
+        model,
+        golden,
+    })
+}
+
+fn read_golden(
+    reader: &mut Reader<'_>,
+    schema: &FeatureSchema,
+) -> Result<GoldenVector, SnapshotError> {
+    let features = Features::from_logged(reader.f32s(schema.dimension)?, schema)
+        .map_err(|_| SnapshotError::Number("a golden vector".to_owned()))?;
+    let mut arms = Vec::new();
+    for _ in 0..reader.u64()? {
+        arms.push(reader.text()?.to_owned());
+    }
+    let probabilities = reader.f64s(arms.len())?;
+    let is_probability = |p: &f64| (0.0..=1.0).contains(p);
+    if arms.is_empty() || !probabilities.iter().all(is_probability) {
+        return Err(SnapshotError::Malformed(
+            "a golden vector without arms or with no probabilities",
+        ));
+    }
+    Ok(GoldenVector {
+        features,
+        arms,
+        probabilities,
     })
 }
 
@@ -303,3 +486,7 @@ fn read_pending(
 const MAGIC: [u8; 8] = *b"ECHOPOL\n";
 const HEADER: usize = 8 + 4 + 8;
 const CHECKSUM: usize = 32;
+pub(crate) const SIGNATURE: usize = 32;
+
+/// Enough to notice another arithmetic, few enough to cost no time.
+const GOLDEN_VECTORS: usize = 8;

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use crate::SpecError;
 use crate::prior::Strength;
+use crate::{ShareBound, SpecError};
 
 /// Which policy, with which parameters: read from and written as one line of text.
 ///
@@ -19,12 +19,16 @@ use crate::prior::Strength;
 /// | `linucb` | `alpha=0.3` |
 /// | `lints` | `scale=0.1`, `draws=64` |
 /// | `squarecb` | `gamma=10` |
+/// | `regcb-opt`, `regcb-elim` | `mellowness=0.01` |
 /// | `randucb` | `scale=1.3`; `floor=0.0005`, `lambda=auto` |
 ///
-/// The last six learn, and have `floor=0.05` and `lambda=1` besides, if nothing else is said: the least
+/// The last eight learn, and have `floor=0.05` and `lambda=1` besides, if nothing else is said: the least
 /// probability of any arm, and the strength of the ridge. With `lambda=auto` the strength, and whether arms lean on
 /// one another, is the one of a few under which what was learned is likeliest. The arms of `fixed` and `always` are
 /// meant by name, in all their versions, or by a full id such as `ngram@2`.
+///
+/// Every policy takes bounds on an arm's share: `most:ngram@2=0.1` is the greatest probability that the arm gets,
+/// `least:file=0.2` the least. What an arm may not have goes to the others in their ratio.
 ///
 /// The default is `randucb`. Its scale, and what `auto` chooses from, did well in the bake-off in `benches`; the
 /// other defaults on simulated worlds of four and eight arms, over 500 to 5,000 decisions.
@@ -42,6 +46,8 @@ pub struct PolicySpec {
     pub(crate) rule: Rule,
     pub(crate) floor: f64,
     pub(crate) strength: Strength,
+    /// Sorted by pattern, each pattern once.
+    pub(crate) bounds: Vec<ShareBound>,
 }
 
 /// How scores become probabilities.
@@ -81,6 +87,13 @@ pub enum Rule {
         /// The deviation of the widths added to the score.
         scale: f64,
     },
+    /// The arm whose best plausible reward is highest, or all that may be the best.
+    RegCb {
+        /// How much loss is plausible, in squared rewards and units of ln(1 + K n).
+        mellowness: f64,
+        /// Whether all arms that may be the best share; else the most hopeful wins.
+        eliminates: bool,
+    },
     /// Inverse gap weighting.
     SquareCb {
         /// The constant of the schedule gamma = c sqrt(K (1 + n)).
@@ -102,6 +115,29 @@ impl PolicySpec {
     /// The strength of the ridge.
     pub fn strength(&self) -> Strength {
         self.strength
+    }
+
+    /// The bounds on arms' shares, sorted by pattern.
+    pub fn bounds(&self) -> &[ShareBound] {
+        &self.bounds
+    }
+
+    /// The same policy with these bounds besides its own; a pattern that has one already gets the new one.
+    #[must_use]
+    pub fn bounded(mut self, bounds: impl IntoIterator<Item = ShareBound>) -> Self {
+        for bound in bounds {
+            self.bounds.retain(|own| own.pattern != bound.pattern);
+            self.bounds.push(bound);
+        }
+        self.bounds.sort_by(|a, b| a.pattern.cmp(&b.pattern));
+        self
+    }
+
+    /// The same policy without bounds.
+    #[must_use]
+    pub fn unbounded(mut self) -> Self {
+        self.bounds.clear();
+        self
     }
 
     /// Whether the policy may decide about live traffic.
@@ -127,6 +163,7 @@ impl Default for PolicySpec {
             rule: Rule::RandUcb { scale: 1.3 },
             floor: 0.0005,
             strength: Strength::Auto,
+            bounds: Vec::new(),
         }
     }
 }

@@ -3,11 +3,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::prior::Strength;
-use crate::{PolicySpec, Rule, SpecError};
+use crate::{PolicySpec, Rule, ShareBound, SpecError};
 
 /// The names of all policies.
-pub(crate) const POLICIES: &str =
-    "uniform, fixed, always, epsilon-greedy, softmax, linucb, lints, squarecb, randucb";
+pub(crate) const POLICIES: &str = "uniform, fixed, always, epsilon-greedy, softmax, linucb, lints, squarecb, regcb-opt, regcb-elim, randucb";
 
 impl FromStr for PolicySpec {
     type Err = SpecError;
@@ -16,47 +15,76 @@ impl FromStr for PolicySpec {
         let (name, rest) = text.trim().split_once(':').unwrap_or((text.trim(), ""));
         match name {
             "uniform" => {
-                Keys::read("uniform", rest)?.finish("none")?;
-                Ok(without_learning(Rule::Uniform, 0.0))
+                let mut keys = Keys::read("uniform", rest)?;
+                let bounds = keys.bounds()?;
+                keys.finish("least:ARM and most:ARM")?;
+                Ok(without_learning(Rule::Uniform, 0.0, bounds))
             }
             "fixed" => fixed(rest),
             "always" => always(rest),
-            "epsilon-greedy" => {
-                learning("epsilon-greedy", rest, "epsilon, floor, lambda", |keys| {
+            "epsilon-greedy" => learning(
+                "epsilon-greedy",
+                rest,
+                "epsilon, floor, lambda, least:ARM, most:ARM",
+                |keys| {
                     let epsilon = keys.number("epsilon", 0.1, &UNIT)?;
                     Ok(Rule::EpsilonGreedy { epsilon })
-                })
-            }
-            "softmax" => learning("softmax", rest, "temperature, floor, lambda", |keys| {
-                let temperature = keys.number("temperature", 0.05, &POSITIVE)?;
-                Ok(Rule::Softmax { temperature })
-            }),
-            "linucb" => learning("linucb", rest, "alpha, floor, lambda", |keys| {
-                let alpha = keys.number("alpha", 0.3, &FACTOR)?;
-                Ok(Rule::LinUcb { alpha })
-            }),
-            "lints" => learning("lints", rest, "scale, draws, floor, lambda", |keys| {
-                let scale = keys.number("scale", 0.1, &FACTOR)?;
-                let draws = keys.whole("draws", 64)?;
-                Ok(Rule::LinTs { scale, draws })
-            }),
-            "squarecb" => learning("squarecb", rest, "gamma, floor, lambda", |keys| {
-                let gamma = keys.number("gamma", 10.0, &POSITIVE)?;
-                Ok(Rule::SquareCb { gamma })
-            }),
+                },
+            ),
+            "softmax" => learning(
+                "softmax",
+                rest,
+                "temperature, floor, lambda, least:ARM, most:ARM",
+                |keys| {
+                    let temperature = keys.number("temperature", 0.05, &POSITIVE)?;
+                    Ok(Rule::Softmax { temperature })
+                },
+            ),
+            "linucb" => learning(
+                "linucb",
+                rest,
+                "alpha, floor, lambda, least:ARM, most:ARM",
+                |keys| {
+                    let alpha = keys.number("alpha", 0.3, &FACTOR)?;
+                    Ok(Rule::LinUcb { alpha })
+                },
+            ),
+            "lints" => learning(
+                "lints",
+                rest,
+                "scale, draws, floor, lambda, least:ARM, most:ARM",
+                |keys| {
+                    let scale = keys.number("scale", 0.1, &FACTOR)?;
+                    let draws = keys.whole("draws", 64)?;
+                    Ok(Rule::LinTs { scale, draws })
+                },
+            ),
+            "squarecb" => learning(
+                "squarecb",
+                rest,
+                "gamma, floor, lambda, least:ARM, most:ARM",
+                |keys| {
+                    let gamma = keys.number("gamma", 10.0, &POSITIVE)?;
+                    Ok(Rule::SquareCb { gamma })
+                },
+            ),
             "randucb" => {
                 let default = PolicySpec::default();
                 let mut keys = Keys::read("randucb", rest)?;
                 let scale = keys.number("scale", 1.3, &FACTOR)?;
                 let rule = Rule::RandUcb { scale };
                 let (floor, strength) = keys.floor_and_strength(default.floor, default.strength)?;
-                keys.finish("scale, floor, lambda")?;
+                let bounds = keys.bounds()?;
+                keys.finish("scale, floor, lambda, least:ARM, most:ARM")?;
                 Ok(Self {
                     rule,
                     floor,
                     strength,
+                    bounds,
                 })
             }
+            "regcb-opt" => reg_cb("regcb-opt", rest, false),
+            "regcb-elim" => reg_cb("regcb-elim", rest, true),
             _ => Err(SpecError::UnknownPolicy(name.to_owned())),
         }
     }
@@ -79,10 +107,21 @@ impl From<PolicySpec> for String {
 impl fmt::Display for PolicySpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.rule {
-            Rule::Uniform => return write!(f, "uniform"),
+            Rule::Uniform => {
+                write!(f, "uniform")?;
+                return fmt_bounds(&self.bounds, ':', f);
+            }
             Rule::Fixed { weights } => {
                 fmt_weights(weights, f)?;
-                return write!(f, ",floor={}", self.floor);
+                write!(f, ",floor={}", self.floor)?;
+                return fmt_bounds(&self.bounds, ',', f);
+            }
+            Rule::RegCb {
+                mellowness,
+                eliminates,
+            } => {
+                let name = if *eliminates { "elim" } else { "opt" };
+                write!(f, "regcb-{name}:mellowness={mellowness}")?;
             }
             Rule::EpsilonGreedy { epsilon } => write!(f, "epsilon-greedy:epsilon={epsilon}")?,
             Rule::Softmax { temperature } => write!(f, "softmax:temperature={temperature}")?,
@@ -93,10 +132,29 @@ impl fmt::Display for PolicySpec {
         }
         write!(f, ",floor={},lambda=", self.floor)?;
         match self.strength {
-            Strength::Auto => write!(f, "auto"),
-            Strength::Fixed(lambda) => write!(f, "{lambda}"),
+            Strength::Auto => write!(f, "auto")?,
+            Strength::Fixed(lambda) => write!(f, "{lambda}")?,
+        }
+        fmt_bounds(&self.bounds, ',', f)
+    }
+}
+
+fn fmt_bounds(
+    bounds: &[ShareBound],
+    mut separator: char,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    for bound in bounds {
+        if bound.least > 0.0 {
+            write!(f, "{separator}least:{}={}", bound.pattern, bound.least)?;
+            separator = ',';
+        }
+        if bound.most < 1.0 {
+            write!(f, "{separator}most:{}={}", bound.pattern, bound.most)?;
+            separator = ',';
         }
     }
+    Ok(())
 }
 
 fn fmt_weights(weights: &[(String, f64)], f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -121,12 +179,29 @@ fn learning(
     let mut keys = Keys::read(policy, rest)?;
     let rule = rule(&mut keys)?;
     let (floor, strength) = keys.floor_and_strength(FLOOR, LAMBDA)?;
+    let bounds = keys.bounds()?;
     keys.finish(known)?;
     Ok(PolicySpec {
         rule,
         floor,
         strength,
+        bounds,
     })
+}
+
+fn reg_cb(policy: &'static str, rest: &str, eliminates: bool) -> Result<PolicySpec, SpecError> {
+    learning(
+        policy,
+        rest,
+        "mellowness, floor, lambda, least:ARM, most:ARM",
+        |keys| {
+            let mellowness = keys.number("mellowness", 0.01, &FACTOR)?;
+            Ok(Rule::RegCb {
+                mellowness,
+                eliminates,
+            })
+        },
+    )
 }
 
 /// What a learning policy has if nothing else is said of it.
@@ -137,6 +212,7 @@ const LAMBDA: Strength = Strength::Fixed(1.0);
 fn fixed(rest: &str) -> Result<PolicySpec, SpecError> {
     let mut keys = Keys::read("fixed", rest)?;
     let floor = keys.number("floor", 0.0, &UNIT)?;
+    let bounds = keys.bounds()?;
     let mut weights = Vec::new();
     for (arm, value) in keys.pairs {
         let weight = number(&arm, &value, &WEIGHT)?;
@@ -150,7 +226,7 @@ fn fixed(rest: &str) -> Result<PolicySpec, SpecError> {
         [(_, only)] => *only = 1.0,
         _ => {}
     }
-    Ok(without_learning(Rule::Fixed { weights }, floor))
+    Ok(without_learning(Rule::Fixed { weights }, floor, bounds))
 }
 
 fn always(rest: &str) -> Result<PolicySpec, SpecError> {
@@ -161,16 +237,18 @@ fn always(rest: &str) -> Result<PolicySpec, SpecError> {
     }
     let mut keys = Keys::read("always", rest)?;
     let floor = keys.number("floor", 0.0, &UNIT)?;
+    let bounds = keys.bounds()?;
     keys.finish("an arm and floor")?;
     let weights = vec![(arm.to_owned(), 1.0)];
-    Ok(without_learning(Rule::Fixed { weights }, floor))
+    Ok(without_learning(Rule::Fixed { weights }, floor, bounds))
 }
 
-fn without_learning(rule: Rule, floor: f64) -> PolicySpec {
+fn without_learning(rule: Rule, floor: f64, bounds: Vec<ShareBound>) -> PolicySpec {
     PolicySpec {
         rule,
         floor,
         strength: LAMBDA,
+        bounds,
     }
 }
 
@@ -215,6 +293,43 @@ impl Keys {
             Some(value) => Strength::Fixed(number("lambda", &value, &STRENGTH)?),
         };
         Ok((floor, strength))
+    }
+
+    /// Takes out `least:ARM` and `most:ARM`.
+    fn bounds(&mut self) -> Result<Vec<ShareBound>, SpecError> {
+        let mut bounds: BTreeMap<String, ShareBound> = BTreeMap::new();
+        for (key, value) in &self.pairs {
+            let Some((side, arm)) = key
+                .split_once(':')
+                .filter(|(side, arm)| matches!(*side, "least" | "most") && !arm.is_empty())
+            else {
+                continue;
+            };
+            let share = number(key, value, &UNIT)?;
+            let bound = bounds.entry(arm.to_owned()).or_insert_with(|| ShareBound {
+                pattern: arm.to_owned(),
+                least: 0.0,
+                most: 1.0,
+            });
+            match side {
+                "least" => bound.least = share,
+                _ => bound.most = share,
+            }
+            if bound.least > bound.most {
+                return Err(SpecError::Value {
+                    key: key.clone(),
+                    value: value.clone(),
+                    allowed: "a least share that is not above the greatest",
+                });
+            }
+        }
+        self.pairs.retain(|key, _| {
+            key.split_once(':')
+                .is_none_or(|(side, arm)| !matches!(side, "least" | "most") || arm.is_empty())
+        });
+        // A bound that holds nothing back is none.
+        bounds.retain(|_, bound| bound.least > 0.0 || bound.most < 1.0);
+        Ok(bounds.into_values().collect())
     }
 
     fn whole(&mut self, key: &str, default: u32) -> Result<u32, SpecError> {
@@ -325,6 +440,12 @@ mod tests {
                 "squarecb:gamma=10,floor=0.05,lambda=auto",
             ),
             ("randucb", "randucb:scale=1.3,floor=0.0005,lambda=auto"),
+            (
+                "regcb-opt:most:b@2=0.1,least:a=0.2,most:a=0.5,most:c=1",
+                "regcb-opt:mellowness=0.01,floor=0.05,lambda=1,least:a=0.2,most:a=0.5,most:b@2=0.1",
+            ),
+            ("uniform:most:a@2=0.1", "uniform:most:a@2=0.1"),
+            ("always:a,most:b=0.1", "always:a,floor=0,most:b=0.1"),
             (" squarecb:floor=-0 ", "squarecb:gamma=10,floor=0,lambda=1"),
         ] {
             let spec: PolicySpec = text.parse().unwrap();
@@ -348,7 +469,7 @@ mod tests {
             ),
             (
                 "uniform:floor=0.1",
-                "policy uniform knows no key \"floor\"; it knows none",
+                "policy uniform knows no key \"floor\"; it knows least:ARM",
             ),
             ("always:a,lambda=1", "it knows an arm and floor"),
             ("always", "policy always names no arm"),
@@ -377,6 +498,15 @@ mod tests {
                 "floor is \"1.5\", but must be a number in [0, 1]",
             ),
             ("squarecb:gamma=1,gamma=2", "\"gamma\" is given twice"),
+            (
+                "squarecb:most:a=2",
+                "most:a is \"2\", but must be a number in [0, 1]",
+            ),
+            (
+                "squarecb:least:a=0.5,most:a=0.2",
+                "a least share that is not above the greatest",
+            ),
+            ("squarecb:most:=0.2", "knows no key \"most:\""),
             ("squarecb:gamma", "\"gamma\" is not of the form key=value"),
             ("squarecb:gamma=1,", "\"\" is not of the form key=value"),
         ] {
@@ -418,7 +548,9 @@ mod tests {
         ) {
             let rule = Rule::EpsilonGreedy { epsilon };
             let strength = Strength::Fixed(lambda);
-            let spec = PolicySpec { rule, floor, strength };
+            let bounds = vec![ShareBound { pattern: "a".to_owned(), least: 0.5 * epsilon, most: epsilon }];
+            let bounds = if epsilon > 0.0 && epsilon < 1.0 { bounds } else { Vec::new() };
+            let spec = PolicySpec { rule, floor, strength, bounds };
             prop_assert_eq!(spec.to_string().parse(), Ok(spec));
         }
 

@@ -8,7 +8,7 @@ use echo_policy::{
 };
 use proptest::prelude::*;
 
-const SPECS: [&str; 12] = [
+const SPECS: [&str; 14] = [
     "uniform",
     "fixed:arm0=0.7,arm1=0.2,arm7=0.1,floor=0.02",
     "always:arm0,floor=0.05",
@@ -21,6 +21,8 @@ const SPECS: [&str; 12] = [
     "squarecb:floor=0.001,lambda=0.1",
     "randucb",
     "randucb:floor=0.01,lambda=0.1,scale=2",
+    "regcb-opt",
+    "regcb-elim:floor=0.02",
 ];
 
 const ARMS: [&str; 9] = [
@@ -126,7 +128,7 @@ proptest! {
                 state.update(arm, x, *reward).unwrap();
             }
         }
-        for spec in ["uniform", "epsilon-greedy", "softmax", "linucb", "squarecb", "randucb"] {
+        for spec in ["uniform", "epsilon-greedy", "softmax", "linucb", "squarecb", "randucb", "regcb-opt", "regcb-elim"] {
             let distribution = policy(spec, &state).distribution(&x, &ARMS, key(decision)).unwrap();
             let p = distribution.probabilities();
             prop_assert!(p[2..5].iter().all(|q| q.to_bits() == p[2].to_bits()), "{}", spec);
@@ -326,7 +328,7 @@ fn learning_policies_find_the_best_arm_of_each_context() {
 #[test]
 fn draws_follow_the_probabilities_of_every_policy() {
     // Pearson's chi-square of 20,000 draws in the same context; with 8 degrees of freedom a true
-    // sampler exceeds 31.8 with probability 1e-4, in any of the ten policies with 1e-3. Thompson
+    // sampler exceeds 31.8 with probability 1e-4, in any of the fourteen policies with 1e-3. Thompson
     // sampling has other probabilities for each decision, whose sums are the expected counts; the
     // draws are then less dispersed than the test assumes, and the bound is on the safe side.
     let mut state = RewardState::new(&SCHEMA);

@@ -2,7 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use echo_policy::{FeatureSchema, Features, Learner, Snapshot, SnapshotError};
+use std::collections::BTreeMap;
+
+use echo_policy::{
+    ArmWeights, FeatureSchema, Features, Learner, LinearModel, Link, Snapshot, SnapshotError,
+    SnapshotKey,
+};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -72,7 +77,99 @@ fn a_snapshot_comes_back_bit_for_bit() {
 #[test]
 fn a_snapshot_of_format_1_stays_readable() {
     let golden = include_bytes!("golden/snapshot-1.bin");
-    assert_eq!(Snapshot::from_bytes(golden).unwrap(), snapshot());
+    let read = Snapshot::from_bytes(golden).unwrap();
+    assert_eq!(read.format, 1);
+    assert_eq!(
+        Snapshot {
+            format: Snapshot::FORMAT,
+            ..read
+        },
+        snapshot()
+    );
+}
+
+#[test]
+fn a_snapshot_of_format_2_stays_readable() {
+    let golden = include_bytes!("golden/snapshot-2.bin");
+    assert_eq!(Snapshot::from_bytes(golden).unwrap(), trained());
+    assert!(Snapshot::check_signature(golden, &key()).is_ok());
+    trained().policy(1).unwrap();
+}
+
+fn key() -> SnapshotKey {
+    SnapshotKey::new(b"0123456789abcdef").unwrap()
+}
+
+/// A snapshot with everything that one can have.
+fn trained() -> Snapshot {
+    let weights = |intercept: f64| ArmWeights {
+        intercept,
+        weights: vec![0.5, -0.25, 0.125],
+    };
+    let mut snapshot = snapshot();
+    snapshot.model = Some(LinearModel {
+        recipe: "linear".to_owned(),
+        trained_on: (3, 42),
+        rows: 3,
+        link: Link::Identity,
+        mean: 0.5,
+        arms: BTreeMap::from([
+            ("a@1".to_owned(), weights(0.25)),
+            ("b@1".to_owned(), weights(0.75)),
+        ]),
+    });
+    snapshot.with_golden_vectors().unwrap()
+}
+
+#[test]
+fn a_trained_snapshot_decides_by_its_model_and_only_as_its_examples_say() {
+    let trained = trained();
+    let bytes = trained.to_bytes();
+    let back = Snapshot::from_bytes(&bytes).unwrap();
+    assert_eq!(back, trained);
+    let policy = back.policy(9).unwrap();
+    assert_eq!(policy.version(), 9);
+    let expected = 0.75 + 0.5 - 0.25 + 0.125;
+    assert_eq!(
+        policy.prediction(&x([1.0, 1.0, 1.0]), "b@1").unwrap(),
+        expected
+    );
+    assert_eq!(back.golden.len(), 8);
+    let mut other = back.clone();
+    other.golden[3].probabilities[0] += 1e-12;
+    assert_eq!(other.policy(1).unwrap_err(), SnapshotError::Golden(3));
+    // Numbers that no training gives.
+    let mut bad = back;
+    bad.model.as_mut().unwrap().mean = f64::NAN;
+    assert!(matches!(refusal(&bad.to_bytes()), SnapshotError::Number(_)));
+}
+
+#[test]
+fn only_what_the_key_has_signed_is_taken() {
+    let (key, trained) = (key(), trained());
+    let unsigned = trained.to_bytes();
+    assert_eq!(
+        Snapshot::check_signature(&unsigned, &key),
+        Err(SnapshotError::Unsigned)
+    );
+    let signed = trained.to_signed_bytes(&key);
+    assert_eq!(Snapshot::check_signature(&signed, &key), Ok(()));
+    assert_eq!(Snapshot::from_bytes(&signed).unwrap(), trained);
+    let other = SnapshotKey::new(b"another key, long enough").unwrap();
+    assert_eq!(
+        Snapshot::check_signature(&signed, &other),
+        Err(SnapshotError::Signature)
+    );
+    let mut changed = signed.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    assert_eq!(
+        Snapshot::check_signature(&changed, &key),
+        Err(SnapshotError::Signature)
+    );
+    assert!(matches!(
+        refusal(&signed[..signed.len() - 1]),
+        SnapshotError::Trailing { .. }
+    ));
 }
 
 #[test]
@@ -100,8 +197,8 @@ fn foreign_newer_and_changed_bytes_are_refused() {
     let bytes = snapshot().to_bytes();
     assert_eq!(refusal(b"PAR1 and so on"), SnapshotError::Foreign);
     let mut newer = bytes.clone();
-    newer[8] = 2;
-    let (format, newest) = (2, 1);
+    newer[8] = 3;
+    let (format, newest) = (3, 2);
     assert_eq!(refusal(&newer), SnapshotError::Newer { format, newest });
     for at in [HEADER, bytes.len() / 2, bytes.len() - 1] {
         let mut changed = bytes.clone();

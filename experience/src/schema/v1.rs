@@ -33,6 +33,8 @@ pub enum Record {
     ModelPublished(ModelPublished),
     /// A configuration was loaded or refused.
     ConfigurationChanged(ConfigurationChanged),
+    /// The gate judged a candidate.
+    Verdict(Verdict),
 }
 
 /// An arm was drawn for a request, with the probability of every arm that could have been.
@@ -168,6 +170,10 @@ pub struct PolicyPublished {
     pub sha256: String,
     /// Why it was published.
     pub reason: String,
+    /// SHA-256 of the snapshot's file that the version decides by and goes on deciding by, hexadecimal; absent for a
+    /// version that was made from this log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
 }
 
 /// A completion model version went live.
@@ -196,4 +202,33 @@ pub struct ConfigurationChanged {
     pub accepted: bool,
     /// What was said about it.
     pub message: String,
+}
+
+/// The gate judged a candidate, or could not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// When, unix milliseconds.
+    pub at_ms: i64,
+    /// What was judged: `policy` or `arm`.
+    pub subject: String,
+    /// The candidate: a policy's specification, or an arm as `name@version`.
+    pub candidate: String,
+    /// What it was compared with.
+    pub against: String,
+    /// Whether it may take over.
+    pub accepted: bool,
+    /// The candidate's value minus that of what ran, in units of the reward; absent if it could not be estimated.
+    pub difference: Option<f64>,
+    /// Lower end of the difference's interval.
+    pub lo: Option<f64>,
+    /// Upper end of the difference's interval.
+    pub hi: Option<f64>,
+    /// The interval's nominal coverage.
+    pub level: f64,
+    /// Rows that it rests on.
+    pub rows: u64,
+    /// Who asked: `schedule` or `command`.
+    pub asked_by: String,
+    /// Why, in sentences.
+    pub reasons: String,
 }

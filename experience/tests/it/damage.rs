@@ -123,12 +123,12 @@ fn a_damaged_segment_is_reported_and_the_rest_is_read() {
     }
     log.close().unwrap();
     let segments = directory.path().join("segments");
-    let served = "served-00000000000000000008-00000000000000000014.parquet";
+    let served = "served-00000000000000000009-00000000000000000016.parquet";
     flip(&segments.join(served), 100);
-    let gone = "events-00000000000000000015-00000000000000000021.parquet";
+    let gone = "events-00000000000000000017-00000000000000000024.parquet";
     fs::remove_file(segments.join(gone)).unwrap();
     let mut reader = LogReader::open(directory.path()).unwrap();
-    let expected: Vec<u64> = (1..=21).filter(|seq| ![9, 18].contains(seq)).collect();
+    let expected: Vec<u64> = (1..=24).filter(|seq| ![10, 20].contains(seq)).collect();
     assert_eq!(readable(&mut reader), expected);
     let ranges: Vec<_> = reader.damage().ranges().collect();
     let told: Vec<_> = ranges
@@ -142,7 +142,7 @@ fn a_damaged_segment_is_reported_and_the_rest_is_read() {
             )
         })
         .collect();
-    assert_eq!(told, [(8, 14, served, Some(1)), (15, 21, gone, Some(1))]);
+    assert_eq!(told, [(9, 16, served, Some(1)), (17, 24, gone, Some(1))]);
     let (_, recovery) = open(directory.path());
     assert_eq!(recovery.notes, [format!("the sealed file {gone} is gone")]);
 }
@@ -204,12 +204,12 @@ fn a_log_whose_journal_is_gone_is_read_from_its_segments() {
     let overlapping = "decisions-00000000000000000003-00000000000000000005.parquet";
     fs::copy(first, segments.join(overlapping)).unwrap();
     let (log, recovery) = open(directory.path());
-    assert_eq!(recovery.next_seq, 15);
+    assert_eq!(recovery.next_seq, 17);
     assert_eq!(recovery.notes.len(), 3, "{recovery:?}");
-    assert_eq!(append(&log, [1]), [15]);
+    assert_eq!(append(&log, [1]), [17]);
     let entries = read(directory.path());
-    assert_eq!(entries[..14], all);
-    assert_eq!(entries.len(), 15);
+    assert_eq!(entries[..16], all);
+    assert_eq!(entries.len(), 17);
 }
 
 #[test]

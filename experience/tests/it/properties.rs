@@ -2,7 +2,7 @@
 
 use echo_experience::{
     ConfigurationChanged, Decision, Event, Evidence, Log, LogReader, ModelPublished,
-    PolicyPublished, Record, Served,
+    PolicyPublished, Record, Served, Verdict,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -147,7 +147,15 @@ fn other() -> impl Strategy<Value = Record> {
         option::of(any::<u32>()),
         option::of(text()),
     );
-    let policy = (any::<i64>(), any::<[u64; 3]>(), vec(text(), 4));
+    let policy = (any::<i64>(), any::<[u64; 3]>(), vec(text(), 5));
+    let figures = vec(option::of(-1.0_f64..1.0), 3);
+    let verdict = (
+        any::<i64>(),
+        any::<bool>(),
+        figures,
+        any::<u64>(),
+        vec(text(), 5),
+    );
     let model = (any::<i64>(), text(), text(), option::of(text()), text());
     let configuration = (any::<i64>(), text(), any::<bool>(), text());
     prop_oneof![
@@ -164,6 +172,7 @@ fn other() -> impl Strategy<Value = Record> {
         policy.prop_map(|(at_ms, [version, through, seed], mut texts)| {
             let mut text = || texts.pop().unwrap();
             let (cohort, spec, sha256, reason) = (text(), text(), text(), text());
+            let snapshot = (version % 2 == 0).then(text);
             Record::PolicyPublished(PolicyPublished {
                 at_ms,
                 version,
@@ -173,6 +182,7 @@ fn other() -> impl Strategy<Value = Record> {
                 spec,
                 sha256,
                 reason,
+                snapshot,
             })
         }),
         model.prop_map(|(at_ms, arm, kind, sha256, reason)| {
@@ -190,6 +200,23 @@ fn other() -> impl Strategy<Value = Record> {
                 sha256,
                 accepted,
                 message,
+            })
+        }),
+        verdict.prop_map(|(at_ms, accepted, figures, rows, mut texts)| {
+            let mut text = || texts.pop().unwrap();
+            Record::Verdict(Verdict {
+                at_ms,
+                subject: text(),
+                candidate: text(),
+                against: text(),
+                accepted,
+                difference: figures[0],
+                lo: figures[1],
+                hi: figures[2],
+                level: 0.95,
+                rows,
+                asked_by: text(),
+                reasons: text(),
             })
         }),
     ]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use echo_experience::{
     ConfigurationChanged, Decision, Entry, Event, Evidence, Log, LogOptions, LogReader,
-    ModelPublished, PolicyPublished, Record, Recovery, Served,
+    ModelPublished, PolicyPublished, Record, Recovery, Served, Verdict,
 };
 
 /// A decision that is told apart by its number.
@@ -85,6 +85,7 @@ pub(crate) fn one_of_each() -> Vec<Record> {
             spec: "squarecb:floor=0.05".to_owned(),
             sha256: "ab".repeat(32),
             reason: "learned".to_owned(),
+            snapshot: None,
         }),
         Record::ModelPublished(ModelPublished {
             at_ms: 1_700_000_030_000,
@@ -98,6 +99,20 @@ pub(crate) fn one_of_each() -> Vec<Record> {
             sha256: "cd".repeat(32),
             accepted: false,
             message: "unknown key".to_owned(),
+        }),
+        Record::Verdict(Verdict {
+            at_ms: 1_700_000_040_000,
+            subject: "policy".to_owned(),
+            candidate: "randucb".to_owned(),
+            against: "latest".to_owned(),
+            accepted: false,
+            difference: Some(-0.01),
+            lo: Some(-0.1),
+            hi: None,
+            level: 0.95,
+            rows: 1_200,
+            asked_by: "schedule".to_owned(),
+            reasons: "It is not shown to be worth more than what runs.".to_owned(),
         }),
     ]
 }

@@ -1,3 +1,5 @@
+use crate::pattern::matches;
+
 /// Given weights, normalised over the eligible arms; `scores` is overwritten.
 ///
 /// A pattern with an `@` means the arm of exactly this id, one without means every version of the
@@ -18,13 +20,6 @@ pub(crate) fn probabilities(scores: &mut [f64], arms: &[&str], weights: &[(Strin
         *p /= total;
     }
     total > 0.0
-}
-
-fn matches(pattern: &str, arm: &str) -> bool {
-    if pattern.contains('@') {
-        return pattern == arm;
-    }
-    arm.split_once('@').map_or(arm, |(name, _)| name) == pattern
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub(crate) mod fixed;
 pub(crate) mod lin_ts;
 pub(crate) mod lin_ucb;
 pub(crate) mod rand_ucb;
+pub(crate) mod reg_cb;
 pub(crate) mod softmax;
 pub(crate) mod square_cb;
 pub(crate) mod uniform;
