@@ -428,3 +428,57 @@ impl From<SpecError> for SnapshotError {
         Self::Spec(error)
     }
 }
+
+/// Why no reward model can be trained.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TrainingError {
+    /// There are no rows.
+    NoRows,
+    /// No arm has enough rows.
+    TooFew {
+        /// Rows of the arm that has most.
+        most: usize,
+        /// Rows that an arm needs.
+        needed: usize,
+    },
+    /// Contexts of several dimensions.
+    Dimension {
+        /// That of the first row.
+        expected: usize,
+        /// That of another.
+        actual: usize,
+    },
+    /// A reward that is not in [0, 1].
+    Reward(f64),
+    /// The solver failed; says how.
+    Solver(String),
+    /// The text is no recipe.
+    Recipe(String),
+}
+
+impl fmt::Display for TrainingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRows => write!(f, "there are no rows with a reward to train on"),
+            Self::TooFew { most, needed } => write!(
+                f,
+                "no arm has enough rows to train on: the most that one has is {most}, {needed} are needed"
+            ),
+            Self::Dimension { expected, actual } => {
+                write!(
+                    f,
+                    "a context has {actual} features, the first has {expected}"
+                )
+            }
+            Self::Reward(reward) => write!(f, "the reward {reward} is not in [0, 1]"),
+            Self::Solver(message) => write!(f, "the solver failed: {message}"),
+            Self::Recipe(text) => write!(
+                f,
+                "{text:?} is no recipe: linear, elastic-net, logistic or ftrl, each with `:penalty=P` above 0 if that \
+                 is not to be chosen by cross-validation"
+            ),
+        }
+    }
+}
+
+impl Error for TrainingError {}

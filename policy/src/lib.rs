@@ -50,6 +50,7 @@
 //! - [`Distribution::sample`] is the only place where an arm is drawn. Its generator is keyed by
 //!   [`DrawKey`], so that the logged probability is the sampling probability, and a replay repeats
 //!   both bit for bit.
+//! - [`training`] fits reward models to many rows at once; a policy that has one decides by it.
 //! - [`Learner`] joins rewards with the decisions they belong to; [`Snapshot`] carries it over a
 //!   restart.
 //!
@@ -89,12 +90,13 @@ mod snapshot;
 mod spec;
 mod spec_text;
 mod standardiser;
+pub mod training;
 mod triangle;
 
 pub use distribution::Distribution;
 pub use error::{
     DistributionError, FeatureError, LearnerError, PolicyError, SnapshotError, SpecError,
-    StateError,
+    StateError, TrainingError,
 };
 pub use facts::{Facts, Trigger};
 pub use features::Features;

@@ -14,7 +14,17 @@ pub enum Link {
     Logit,
 }
 
-/// Weights of each arm, fitted by somebody else on a part of a log: the expected reward of arm a in context x is
+impl Link {
+    /// The expected reward that a weighted sum stands for.
+    pub fn reward(self, sum: f64) -> f64 {
+        match self {
+            Self::Identity => sum,
+            Self::Logit => 1.0 / (1.0 + libm::exp(-sum)),
+        }
+    }
+}
+
+/// Weights of each arm, fitted by [`training`](crate::training) on a part of a log: the expected reward of arm a in context x is
 /// `link(intercept_a + x' weights_a)`.
 ///
 /// A policy that has such a model decides by it and does not learn; what was learned since stays in the log.
@@ -63,11 +73,7 @@ impl LinearModel {
             .iter()
             .zip(&arm.weights)
             .map(|(&x, weight)| f64::from(x) * weight);
-        let sum = arm.intercept + products.sum::<f64>();
-        match self.link {
-            Link::Identity => sum,
-            Link::Logit => 1.0 / (1.0 + libm::exp(-sum)),
-        }
+        self.link.reward(arm.intercept + products.sum::<f64>())
     }
 
     fn predecessor(&self, arm: &str) -> Option<&ArmWeights> {

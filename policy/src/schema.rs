@@ -43,6 +43,13 @@ impl FeatureSchema {
         features::featurise(facts, self.dimension)
     }
 
+    /// The name of the feature at a place; the hashed ones are told apart by their places.
+    pub fn name(place: usize) -> String {
+        features::NAMES
+            .get(place)
+            .map_or_else(|| format!("hashed_{place}"), |name| (*name).to_owned())
+    }
+
     fn description(&self) -> String {
         format!(
             "echo features; version={}; dimension={}; grid={}; dense={}; hashed={}",
