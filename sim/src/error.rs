@@ -1,5 +1,5 @@
 use echo_experience::LogError;
-use echo_policy::{LearnerError, PolicyError, SnapshotError};
+use echo_policy::{LearnerError, PolicyError, SnapshotError, TrainingError};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -274,6 +274,11 @@ pub enum ReplayError {
         /// Why.
         error: std::io::Error,
     },
+    /// A published snapshot's file is not the one that the log names.
+    OtherFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// The target policy is not understood.
     Target {
         /// What was given.
@@ -306,6 +311,8 @@ pub enum ReplayError {
     Estimate(EstimateError),
     /// The reward model cannot be fitted.
     RewardModel(RewardModelError),
+    /// No candidate can be trained.
+    Training(TrainingError),
 }
 
 impl fmt::Display for ReplayError {
@@ -315,6 +322,9 @@ impl fmt::Display for ReplayError {
             Self::Policy(error) => error.fmt(f),
             Self::Snapshot(error) => error.fmt(f),
             Self::File { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::OtherFile { path } => {
+                write!(f, "{}: not the file that was published", path.display())
+            }
             Self::Target { text, reason } => write!(f, "target policy {text:?}: {reason}"),
             Self::Split { split } => {
                 write!(f, "split {split} is not strictly between 0 and 1")
@@ -340,6 +350,7 @@ impl fmt::Display for ReplayError {
             ),
             Self::Estimate(error) => error.fmt(f),
             Self::RewardModel(error) => error.fmt(f),
+            Self::Training(error) => error.fmt(f),
         }
     }
 }
@@ -373,5 +384,11 @@ impl From<EstimateError> for ReplayError {
 impl From<RewardModelError> for ReplayError {
     fn from(error: RewardModelError) -> Self {
         Self::RewardModel(error)
+    }
+}
+
+impl From<TrainingError> for ReplayError {
+    fn from(error: TrainingError) -> Self {
+        Self::Training(error)
     }
 }

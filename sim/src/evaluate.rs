@@ -6,7 +6,7 @@ use crate::log_rows::{LogRows, LoggedRow, RowOptions, Used};
 use crate::report::{ArmShare, Evaluation};
 use crate::reward_model::{RewardModel, RewardModelFit, RewardModelSettings};
 use crate::row::{Row, RowParts};
-use crate::target::{Preparation, Prepared, Target};
+use crate::target::{Preparation, Prepared, Target, split_at};
 use crate::weights::Weights;
 use echo_policy::{DrawKey, Learner, Policy};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,8 @@ pub struct EvaluationSettings {
     /// Policies that learn are fitted on this first share of the log's time, in (0, 1), and evaluated
     /// on the rest. `None`: fitted and evaluated on all of it, which flatters them; the result says so.
     pub split: Option<f64>,
+    /// Rows of decisions before this record are left out, whatever the targets.
+    pub from_seq: u64,
     /// Level of the intervals and least effective sample size.
     pub estimates: EstimateSettings,
     /// Constants of the other estimators, and their bootstrap; their level is that of `estimates`.
@@ -44,6 +46,7 @@ impl EvaluationSettings {
             baseline: None,
             rows: RowOptions::default(),
             split: Some(0.5),
+            from_seq: 0,
             estimates: EstimateSettings::default(),
             suite: SuiteSettings::default(),
             reward_model: RewardModelSettings::default(),
@@ -89,6 +92,7 @@ pub fn evaluate(path: &Path, settings: &EvaluationSettings) -> Result<Evaluation
         Some(_) => split_seq.unwrap_or(0).max(learned_through + 1),
         None => 0,
     };
+    let from = from.max(settings.from_seq);
     let model = fit_reward_model(&log, from, settings)?;
     let mut pass = Pass {
         settings,
@@ -160,15 +164,10 @@ const MEAN_WEIGHT_Z: f64 = 4.0;
 fn split_seq(log: &LogRows, settings: &EvaluationSettings) -> Result<Option<u64>, ReplayError> {
     let targets = [Some(&settings.target), settings.baseline.as_ref()];
     let needed = targets.into_iter().flatten().any(Target::needs_split);
-    let (Some(split), Some((first, last)), true) = (settings.split, log.span_ms(), needed) else {
+    let (Some(split), Some(_), true) = (settings.split, log.span_ms(), needed) else {
         return Ok(None);
     };
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a share of a span of time, in range"
-    )]
-    let at_ms = first + ((last - first) as f64 * split) as i64;
-    log.first_decision_at(at_ms).map(Some)
+    split_at(log, split).map(Some)
 }
 
 fn fit_reward_model(

@@ -40,6 +40,7 @@
 //! - [`Row`] is what an [`Estimator`] takes; every accumulator here has `push`, `merge` and `finish`.
 //! - [`foreign`] evaluates logs of other systems, CSV or Parquet, by [`estimators::Suite`]: every standard estimator
 //!   at once.
+//! - [`train`] makes a candidate of a log, and [`gate`](fn@gate) says whether it may take over.
 //! - [`RewardModelFit`] gives the doubly robust estimators predictions that never saw their row.
 //! - [`learning::Fold`] is the one piece of code that learns from a log, live or later; [`verify`]
 //!   repeats a whole log with it.
@@ -67,12 +68,14 @@ mod gate;
 mod interval;
 mod log_rows;
 mod moments;
+mod published;
 mod random;
 mod replay;
 mod report;
 mod reward_model;
 mod row;
 mod target;
+mod train;
 mod user_ratio;
 mod weights;
 
@@ -86,10 +89,12 @@ pub use gate::{GateSettings, Verdict, gate};
 pub use interval::{Interval, Level};
 pub use log_rows::{LogRows, LoggedRow, Publication, RowOptions, Used};
 pub use moments::PairMoments;
+pub use published::{published_path, published_snapshot};
 pub use replay::{Mismatch, Verification, VerifySettings, verify};
 pub use report::{ArmShare, Evaluation};
 pub use reward_model::{RewardModel, RewardModelFit, RewardModelSettings, SHRINKAGE_ROWS};
 pub use row::{Row, RowParts};
-pub use target::{FittedOn, Target};
+pub use target::{FittedOn, Target, version_snapshot};
+pub use train::{TrainSettings, Trained, train};
 pub use user_ratio::{RatioEstimate, UserRatio};
 pub use weights::{MINIMUM_EFFECTIVE_ROWS, WeightSummary, Weights};

@@ -106,6 +106,11 @@ impl LogRows {
         Ok(rows)
     }
 
+    /// Where the log lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Sequence number of the last record read; 0 for an empty log.
     pub fn through(&self) -> u64 {
         self.through

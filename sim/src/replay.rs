@@ -1,7 +1,8 @@
 use crate::error::ReplayError;
 use crate::learning::{Fold, id_of};
 use crate::log_rows::{LogRows, Publication, RowOptions};
-use echo_experience::{Decision, Entry, Record};
+use crate::published::published_snapshot;
+use echo_experience::{Decision, Entry, PolicyPublished, Record};
 use echo_policy::{DrawKey, FeatureSchema, Features, Learner, Policy};
 use echo_reward::Scorer;
 use serde::Serialize;
@@ -107,6 +108,8 @@ pub fn verify(path: &Path, settings: &VerifySettings) -> Result<Verification, Re
 type Key = (String, u64);
 
 struct Replay<'a> {
+    /// The data directory, which holds what was published as it is.
+    path: &'a Path,
     publications: &'a [Publication],
     /// Publications by the record they learned through; the next to be built stands last.
     to_build: Vec<usize>,
@@ -139,6 +142,7 @@ impl<'a> Replay<'a> {
             Ok(true)
         })?;
         Ok(Self {
+            path: log.path(),
             publications,
             to_build,
             last_use,
@@ -178,19 +182,19 @@ impl<'a> Replay<'a> {
                 .last_use
                 .get(&key)
                 .is_some_and(|&last| last > self.publications[at].seq);
-            let policy = match published.spec.parse() {
-                Ok(spec) if used => self
-                    .fold
-                    .policy(&spec, published.version)
-                    .map_err(|error| error.to_string()),
-                Ok(_) => Err(String::new()),
-                Err(error) => Err(format!("{error}")),
+            let built = match &published.snapshot {
+                Some(sha256) => self.kept(published, sha256),
+                None if used => self.folded(published).map(Some),
+                None => Ok(None),
             };
-            let (policy, reason) = match policy {
-                Ok(policy) => (Some(policy), String::new()),
+            let (policy, reason) = match built {
+                Ok(policy) => (policy, String::new()),
                 Err(reason) => (None, reason),
             };
-            let sha256 = self.fold.state_sha256();
+            let sha256 = match &published.snapshot {
+                Some(sha256) => sha256.clone(),
+                None => self.fold.state_sha256(),
+            };
             self.built.insert(
                 at,
                 Built {
@@ -200,6 +204,19 @@ impl<'a> Replay<'a> {
                 },
             );
         }
+    }
+
+    fn folded(&self, published: &PolicyPublished) -> Result<Policy, String> {
+        let spec = published.spec.parse().map_err(|error| format!("{error}"))?;
+        let policy = self.fold.policy(&spec, published.version);
+        policy.map_err(|error| error.to_string())
+    }
+
+    /// The policy of a snapshot that was published as it is.
+    fn kept(&self, published: &PolicyPublished, sha256: &str) -> Result<Option<Policy>, String> {
+        let snapshot = published_snapshot(self.path, sha256).map_err(|error| error.to_string())?;
+        let policy = snapshot.policy(published.version);
+        policy.map(Some).map_err(|error| error.to_string())
     }
 
     fn published(&mut self, seq: u64) {

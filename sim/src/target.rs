@@ -1,12 +1,13 @@
 use crate::error::ReplayError;
 use crate::learning::Fold;
-use crate::log_rows::{LogRows, Publication};
+use crate::log_rows::{LogRows, Publication, RowOptions};
+use crate::published::published_snapshot;
 use echo_policy::{FeatureSchema, Policy, PolicySpec, Snapshot};
 use echo_reward::Scorer;
 use serde::Serialize;
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Which policy is to be evaluated.
@@ -124,14 +125,7 @@ impl Target {
                 let found = treatment(log).rfind(|p| p.seq <= how.fit_through);
                 published(found.ok_or(ReplayError::NoPublication)?, log, how)
             }
-            Self::Logged(version) => {
-                let found = treatment(log).rfind(|p| p.published.version == *version);
-                let missing = || ReplayError::NoVersion {
-                    version: *version,
-                    newest: treatment(log).map(|p| p.published.version).max(),
-                };
-                published(found.ok_or_else(missing)?, log, how)
-            }
+            Self::Logged(version) => published(of_version(log, *version)?, log, how),
             Self::Snapshot(path) => {
                 let bytes = fs::read(path).map_err(|error| ReplayError::File {
                     path: path.clone(),
@@ -139,21 +133,86 @@ impl Target {
                 })?;
                 let snapshot = Snapshot::from_bytes(&bytes)?;
                 snapshot.check_schema(how.schema)?;
-                let policy = Policy::build(&snapshot.spec, &snapshot.state, snapshot.version)?;
-                let fitted = FittedOn {
-                    spec: snapshot.spec.to_string(),
-                    through: snapshot.through,
-                    rewards: snapshot.state.total(),
-                    version: Some(snapshot.version),
-                };
-                Ok(Prepared {
-                    policy,
-                    fitted,
-                    seed: None,
-                })
+                of_snapshot(&snapshot, snapshot.version, None)
             }
         }
     }
+}
+
+fn of_snapshot(
+    snapshot: &Snapshot,
+    version: u64,
+    seed: Option<u64>,
+) -> Result<Prepared, ReplayError> {
+    let fitted = FittedOn {
+        spec: snapshot.spec.to_string(),
+        through: snapshot.through,
+        rewards: snapshot.state.total(),
+        version: Some(version),
+    };
+    Ok(Prepared {
+        policy: snapshot.policy(version)?,
+        fitted,
+        seed,
+    })
+}
+
+/// What was learned by the policy of this version, as the log at `path` (a data directory) has it.
+///
+/// # Errors
+/// [`ReplayError`]: the log cannot be read, or names no such version.
+pub fn version_snapshot(
+    path: &Path,
+    version: u64,
+    rows: &RowOptions,
+    pending: usize,
+) -> Result<Snapshot, ReplayError> {
+    let log = LogRows::scan(path, rows.clone())?;
+    let publication = of_version(&log, version)?;
+    let published = &publication.published;
+    if let Some(sha256) = &published.snapshot {
+        return published_snapshot(log.path(), sha256);
+    }
+    let how = Preparation {
+        schema: &rows.schema,
+        scorer: rows.scorer,
+        pending,
+        fit_through: 0,
+    };
+    let fold = fold_through(&log, how, published.through)?;
+    Ok(fold.snapshot(&spec_of(publication)?, version))
+}
+
+/// The first record of the part of the log's time after this share of it.
+pub(crate) fn split_at(log: &LogRows, share: f64) -> Result<u64, ReplayError> {
+    if !(share > 0.0 && share < 1.0) {
+        return Err(ReplayError::Split { split: share });
+    }
+    let Some((first, last)) = log.span_ms() else {
+        return Ok(log.through() + 1);
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a share of a span of time, in range"
+    )]
+    let at_ms = first + ((last - first) as f64 * share) as i64;
+    log.first_decision_at(at_ms)
+}
+
+fn of_version(log: &LogRows, version: u64) -> Result<&Publication, ReplayError> {
+    let found = treatment(log).rfind(|p| p.published.version == version);
+    found.ok_or_else(|| ReplayError::NoVersion {
+        version,
+        newest: treatment(log).map(|p| p.published.version).max(),
+    })
+}
+
+fn spec_of(publication: &Publication) -> Result<PolicySpec, ReplayError> {
+    let text = &publication.published.spec;
+    text.parse().map_err(|error| ReplayError::Target {
+        text: text.clone(),
+        reason: format!("{error}"),
+    })
 }
 
 fn treatment(log: &LogRows) -> impl DoubleEndedIterator<Item = &Publication> {
@@ -167,13 +226,11 @@ fn published(
     how: Preparation<'_>,
 ) -> Result<Prepared, ReplayError> {
     let published = &publication.published;
-    let spec = published
-        .spec
-        .parse()
-        .map_err(|error| ReplayError::Target {
-            text: published.spec.clone(),
-            reason: format!("{error}"),
-        })?;
+    if let Some(sha256) = &published.snapshot {
+        let snapshot = published_snapshot(log.path(), sha256)?;
+        return of_snapshot(&snapshot, published.version, Some(published.seed));
+    }
+    let spec = spec_of(publication)?;
     let fold = fold_through(log, how, published.through)?;
     prepared(&fold, &spec, Some(published.version), Some(published.seed))
 }

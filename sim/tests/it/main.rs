@@ -10,4 +10,5 @@ mod foreign;
 mod gate;
 mod reference_values;
 mod replay;
+mod training;
 mod world;

@@ -114,6 +114,7 @@ impl Server {
             spec: spec.to_string(),
             sha256: self.fold.state_sha256(),
             reason: "test".to_owned(),
+            snapshot: None,
         }));
     }
 
