@@ -7,7 +7,9 @@ use echo_model::CompletionModel;
 
 use crate::arm::{Arm, ArmKind, ArmSettings};
 use crate::config::{Config, ConfigError};
-use crate::upstream::Clients;
+use crate::corpus::Corpus;
+use crate::embedded;
+use crate::roster::{Book, Roster};
 
 /// The embedded models by kind.
 pub type Embedded = BTreeMap<&'static str, Arc<dyn CompletionModel>>;
@@ -17,8 +19,9 @@ pub type Embedded = BTreeMap<&'static str, Arc<dyn CompletionModel>>;
 pub struct Arms(Vec<Arc<Arm>>);
 
 impl Arms {
-    /// Makes the arms of a configuration: all embedded models where it names none. An arm whose
-    /// settings are unchanged is taken over from `before`, with its breaker and its requests in flight.
+    /// Makes the arms of a configuration, all embedded models where it names none, as the book has changed them. An arm
+    /// whose settings are unchanged is taken over from `before`, with its breaker and its requests in flight. A model of
+    /// a corpus of its own is trained, if that has not been done before.
     ///
     /// # Errors
     ///
@@ -26,18 +29,20 @@ impl Arms {
     /// cannot be used.
     pub fn make(
         config: &Config,
-        embedded: &Embedded,
-        clients: &Clients,
+        book: &Book,
+        roster: &Roster,
         before: &Self,
     ) -> Result<Self, ConfigError> {
         let settings: Vec<ArmSettings> = if config.arms.is_empty() {
-            embedded
+            roster
+                .embedded
                 .keys()
                 .map(|kind| embedded_settings(kind, config))
                 .collect()
         } else {
             config.arms.clone()
         };
+        let settings = book.arms(settings, config)?;
         if settings.is_empty() {
             return Err(ConfigError::NoArms);
         }
@@ -46,10 +51,10 @@ impl Arms {
                 return Ok(Arc::clone(kept));
             }
             let arm = if settings.kind == ArmKind::Embedded {
-                let model = embedded_model(&settings, embedded)?;
+                let model = embedded_model(&settings, config, roster)?;
                 Arm::embedded(settings, model)
             } else {
-                Arm::new(settings, clients).map_err(ConfigError::Arm)?
+                Arm::new(settings, &roster.clients).map_err(ConfigError::Arm)?
             };
             Ok(Arc::new(arm))
         };
@@ -68,6 +73,11 @@ impl Arms {
     /// The arm of this name.
     pub fn named(&self, name: &str) -> Option<&Arc<Arm>> {
         self.0.iter().find(|arm| arm.settings().name == name)
+    }
+
+    /// The arms' ids.
+    pub fn ids(&self) -> Vec<String> {
+        self.0.iter().map(|arm| arm.id().to_owned()).collect()
     }
 
     /// Those that can take a request now.
@@ -89,8 +99,22 @@ fn embedded_settings(kind: &str, config: &Config) -> ArmSettings {
 
 fn embedded_model(
     settings: &ArmSettings,
-    embedded: &Embedded,
+    config: &Config,
+    roster: &Roster,
 ) -> Result<Arc<dyn CompletionModel>, ConfigError> {
+    let own = if settings.corpus.is_empty() {
+        None
+    } else {
+        let corpus = Corpus::find(&settings.corpus).map_err(|error| ConfigError::Value {
+            key: format!("arm {:?}: corpus", settings.name),
+            value: format!("{:?}", settings.corpus),
+            expected: format!("folders of source code: {error}"),
+        })?;
+        let (bytes, folder) = (config.embedded.corpus_bytes, embedded::cache_folder());
+        let trained = embedded::load_or_train(&corpus, bytes, &folder, &mut |_| ());
+        Some(embedded::models_with(trained, &roster.project))
+    };
+    let embedded = own.as_ref().unwrap_or(&roster.embedded);
     let model = embedded.get(settings.model.as_str()).cloned();
     model.ok_or_else(|| ConfigError::Value {
         key: format!("arm {:?}: model", settings.name),

@@ -1,13 +1,16 @@
 //! The command line.
 
+mod admin;
 mod config;
 mod demo;
 mod export;
 mod key;
+mod models;
 mod outcomes;
 mod policy;
 mod replay;
 mod serve;
+mod train;
 
 use std::error::Error;
 use std::io::IsTerminal as _;
@@ -45,6 +48,10 @@ enum Action {
     Outcomes(outcomes::Arguments),
     /// Look at what policies have learned, and ask whether another may take over
     Policy(policy::Arguments),
+    /// Fit a reward model to a log, as a candidate policy
+    Train(train::Arguments),
+    /// Change the models of a running server
+    Models(models::Arguments),
     /// Print the whole configuration, commented, with every default
     Config,
     /// Check a configuration file
@@ -72,6 +79,8 @@ pub fn run(command: Command) -> ExitCode {
         Action::Export(arguments) => export::run(&arguments),
         Action::Outcomes(arguments) => outcomes::run(&arguments),
         Action::Policy(arguments) => policy::run(&arguments),
+        Action::Train(arguments) => train::run(&arguments),
+        Action::Models(arguments) => models::run(&arguments),
         Action::Config => {
             config::print();
             Ok(ExitCode::SUCCESS)

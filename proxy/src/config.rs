@@ -7,8 +7,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use echo_experience::LogOptions;
-use echo_policy::PolicySpec;
+use echo_policy::training::Recipe;
+use echo_policy::{PolicySpec, SnapshotKey};
 use echo_reward::{Scorer, TrackerLimits};
+use echo_sim::Level;
 use sha2::{Digest, Sha256};
 
 use crate::arm::{ArmKind, ArmSettings, Secret};
@@ -17,8 +19,8 @@ use crate::auth::Keys;
 pub use check::ConfigError;
 pub(crate) use check::ROUTED;
 pub use file::{
-    ArmDefaultsFile, ArmFile, ConfigFile, ControlFile, EmbeddedFile, KeyFile, LogFile,
-    PassthroughFile, PolicyFile, RewardFile, ServerFile,
+    AdminFile, ArmDefaultsFile, ArmFile, ConfigFile, ControlFile, EmbeddedFile, GateFile, KeyFile,
+    LogFile, PassthroughFile, PolicyFile, RewardFile, ServerFile,
 };
 
 /// The whole configuration as a commented file, with every key at its default.
@@ -39,6 +41,12 @@ pub struct Config {
     pub policy: PolicySpec,
     /// Periods and bounds of learning.
     pub learning: PolicyFile,
+    /// The key that snapshots are signed with, and must be.
+    pub sign_key: Option<SnapshotKey>,
+    /// What a candidate must show to take over.
+    pub gate: Gate,
+    /// Where an operator is listened to.
+    pub admin: Admin,
     /// The share of users outside of learning.
     pub control: ControlFile,
     /// What an outcome is worth.
@@ -53,8 +61,45 @@ pub struct Config {
     pub passthrough_key: Option<Secret>,
     /// The arms, by name, in the order of the file; none means all embedded models.
     pub arms: Vec<ArmSettings>,
+    /// Bounds of arms that do not set their own.
+    pub arm_defaults: ArmDefaultsFile,
     /// SHA-256 of the file's text, in hexadecimal.
     pub sha256: String,
+}
+
+/// What a candidate must show to take over.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    /// The section of the file.
+    pub file: GateFile,
+    /// Who is judged on schedule.
+    pub candidates: Vec<Candidate>,
+    /// The policy that decides by a trained model.
+    pub trained_spec: PolicySpec,
+    /// Nominal coverage.
+    pub level: Level,
+}
+
+/// Who is judged on schedule.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Candidate {
+    /// A policy that learns, or does not.
+    Policy(PolicySpec),
+    /// A policy by a model that is trained for the occasion.
+    Trained(Recipe),
+}
+
+/// Where an operator is listened to.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Whether there is a socket in the data directory, for the user that the server runs as.
+    pub socket: bool,
+    /// An address besides.
+    pub listen: Option<SocketAddr>,
+    /// The token that is asked for there.
+    pub token: Option<Secret>,
+    /// Largest body in bytes.
+    pub body_bytes: usize,
 }
 
 impl Config {
@@ -123,6 +168,16 @@ impl Config {
         }
     }
 
+    /// The settings of an arm as the file would have it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] says what is wrong with it.
+    pub fn arm(&self, arm: &ArmFile) -> Result<ArmSettings, ConfigError> {
+        let environment = |name: &str| std::env::var(name).ok();
+        check::arm_settings(arm, &self.arm_defaults, &environment)
+    }
+
     /// Whether any arm is an embedded model.
     pub fn needs_embedded(&self) -> bool {
         self.arms.is_empty() || self.arms.iter().any(|arm| arm.kind == ArmKind::Embedded)
@@ -180,6 +235,19 @@ mod tests {
             ("[policy]\nspec = \"best\"", "best"),
             ("[policy]\nspec = \"squarecb:floor=0\"", "floor"),
             ("[control]\nshare = 1.0", "share"),
+            ("[policy]\nsign_key_env = \"NO_KEY\"", "NO_KEY"),
+            ("[policy]\nsign_key_env = \"THE_KEY\"", "16 bytes"),
+            ("[gate]\ncandidates = [\"best\"]", "best"),
+            ("[gate]\ncandidates = [\"train:forest\"]", "forest"),
+            ("[gate]\ntrained_spec = \"squarecb:floor=0\"", "floor"),
+            ("[gate]\nlevel = 1.0", "level"),
+            ("[gate]\nsplit = 0.0", "split"),
+            ("[gate]\ntrial_share = 0.0", "trial_share"),
+            ("[admin]\nlisten = \"127.0.0.1:1\"", "token_env"),
+            (
+                "[admin]\nlisten = \"here\"\ntoken_env = \"THE_KEY\"",
+                "here",
+            ),
             ("[reward]\nscorer = \"liked@1\"", "liked@1"),
             (
                 "[reward]\nscorer = \"codebleu@1\"",

@@ -41,8 +41,13 @@ pub fn load_or_train(
 /// The models as arms, by kind, with the cache of projects that they share.
 pub fn models(trained: TrainedModels) -> (Embedded, Arc<ProjectCache>) {
     let project = Arc::new(ProjectCache::new(ProjectLimits::default()));
-    let arms = arms(Arc::new(trained), Arc::clone(&project));
-    (arms.into_iter().collect(), project)
+    (models_with(trained, &project), project)
+}
+
+/// The models as arms, by kind, over a cache of projects that is there already.
+pub fn models_with(trained: TrainedModels, project: &Arc<ProjectCache>) -> Embedded {
+    let arms = arms(Arc::new(trained), Arc::clone(project));
+    arms.into_iter().collect()
 }
 
 /// The folder for what can be made again: trained models.

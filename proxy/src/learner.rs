@@ -1,18 +1,19 @@
 //! Follows the log, learns from it, and publishes policies.
 
-use std::fs::{self, File};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use echo_experience::{LogError, LogReader, PolicyPublished, Record};
-use echo_policy::{FeatureSchema, Policy, PolicyError, PolicySpec, Snapshot};
+use echo_policy::{FeatureSchema, Policy, PolicyError, PolicySpec, ShareBound};
 use echo_sim::learning::{Fold, FoldError};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::in_force::{InForce, Mode};
+use crate::registry::{Registry, RegistryError};
 use crate::restore::Restoring;
 use crate::state::{Echo, Policies};
 use crate::watch::Watch;
@@ -24,6 +25,11 @@ pub enum LearnerError {
     Log(LogError),
     Fold(FoldError),
     Policy(PolicyError),
+    Registry(RegistryError),
+    /// There is nothing to go back to.
+    NothingBefore,
+    /// The server is stopping.
+    Stopping,
 }
 
 impl std::fmt::Display for LearnerError {
@@ -32,6 +38,9 @@ impl std::fmt::Display for LearnerError {
             Self::Log(error) => error.fmt(f),
             Self::Fold(error) => error.fmt(f),
             Self::Policy(error) => error.fmt(f),
+            Self::Registry(error) => error.fmt(f),
+            Self::NothingBefore => f.write_str("no other policy was in force before"),
+            Self::Stopping => f.write_str("the server is stopping"),
         }
     }
 }
@@ -56,6 +65,74 @@ impl From<PolicyError> for LearnerError {
     }
 }
 
+impl From<RegistryError> for LearnerError {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(error)
+    }
+}
+
+/// What the learner is asked to put into force.
+#[derive(Debug)]
+pub enum Change {
+    /// Another policy, for a reason.
+    To(Mode, String),
+    /// The policy that was in force before this one.
+    Back,
+    /// None: the gate was asked on schedule, and let nobody pass.
+    Looked,
+}
+
+/// Where the learner takes orders: it alone publishes.
+#[derive(Debug, Clone)]
+pub struct Orders(mpsc::Sender<Order>);
+
+/// The orders as the learner receives them.
+pub type OrderQueue = mpsc::Receiver<Order>;
+
+/// A change, and who waits for the version that it makes.
+#[derive(Debug)]
+pub struct Order {
+    change: Option<Change>,
+    reply: oneshot::Sender<Result<u64, LearnerError>>,
+}
+
+impl Orders {
+    /// A bounded queue of orders.
+    pub fn queue() -> (Self, OrderQueue) {
+        let (orders, queue) = mpsc::channel(ORDERS);
+        (Self(orders), queue)
+    }
+
+    /// Puts a policy into force; returns the version that it decides under once it is on record and deciding.
+    ///
+    /// # Errors
+    ///
+    /// [`LearnerError`] says why the old one stays.
+    pub async fn give(&self, change: Change) -> Result<u64, LearnerError> {
+        self.send(Some(change)).await
+    }
+
+    /// Has everything taken in now that else would be with the next publication: what was learned, other bounds,
+    /// another configuration. Returns the version that then decides.
+    ///
+    /// # Errors
+    ///
+    /// [`LearnerError`] says why the old one stays.
+    pub async fn refresh(&self) -> Result<u64, LearnerError> {
+        self.send(None).await
+    }
+
+    async fn send(&self, change: Option<Change>) -> Result<u64, LearnerError> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order { change, reply };
+        self.0
+            .send(order)
+            .await
+            .map_err(|_| LearnerError::Stopping)?;
+        answer.await.map_err(|_| LearnerError::Stopping)?
+    }
+}
+
 /// The learner's task.
 #[derive(Debug)]
 pub struct Learner(JoinHandle<()>);
@@ -65,17 +142,32 @@ pub struct Learner(JoinHandle<()>);
 pub struct Resumed {
     reader: LogReader,
     fold: Fold,
-    folder: PathBuf,
-    spec: PolicySpec,
-    policy: Arc<Policy>,
+    registry: Registry,
+    in_force: InForce,
+    published: Published,
     control: Arc<Policy>,
     seed: u64,
+}
+
+/// The policy that decides, with what its record says.
+#[derive(Debug, Clone)]
+struct Published {
+    policy: Arc<Policy>,
+    /// The policy without the bounds of arms on trial.
+    spec: PolicySpec,
+    /// SHA-256 of the snapshot that it decides by, if it does not learn.
+    snapshot: Option<String>,
+    /// The last record that it has learned from.
+    through: u64,
+    /// SHA-256 of the snapshot, or of what was learned.
+    sha256: String,
 }
 
 impl Learner {
     /// Reads the log, which ends at `last_seq`, from the newest snapshot that can be used, or from the
     /// start. Proposals
-    /// that are still young are watched again.
+    /// that are still young are watched again. What was put into force stays in force, unless the configuration asks
+    /// for another policy than it did then.
     ///
     /// # Errors
     ///
@@ -85,19 +177,25 @@ impl Learner {
     /// # Panics
     ///
     /// Never: the uniform policy's name is valid.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "everything that learning rests on"
+    )]
     pub fn resume(
         data_dir: &Path,
         config: &Config,
+        registry: &Registry,
+        bounds: &[ShareBound],
         schema: &FeatureSchema,
         watch: &Watch,
         clock: Clock,
         last_seq: u64,
     ) -> Result<Resumed, LearnerError> {
-        // What was learned by one scorer is worth nothing to another.
-        let folder = data_dir.join("policy").join(config.scorer.as_str());
         let mut reader = LogReader::open(data_dir)?;
-        let fold = || Fold::new(schema, config.scorer, config.learning.pending);
-        let mut fold = newest_snapshot(&folder, schema, config, last_seq).unwrap_or_else(fold);
+        let mut fold = match registry.newest(last_seq) {
+            Some(snapshot) => Fold::resume(snapshot, config.scorer, config.learning.pending)?,
+            None => Fold::new(schema, config.scorer, config.learning.pending),
+        };
         let young_ms = clock.now_ms() - config.reward.longest_ms;
         let mut reading = Restoring::new(watch, young_ms);
         loop {
@@ -110,16 +208,28 @@ impl Learner {
                 reading.entry(entry);
             }
         }
-        let version = fold.version() + 1;
-        let policy = Arc::new(fold.policy(&config.policy, version)?);
         let uniform = "uniform".parse().expect("uniform is a policy");
         let control = Arc::new(Fold::new(schema, config.scorer, 1).policy(&uniform, 0)?);
+        let mut in_force = match registry.in_force() {
+            Some(known) if known.configured == config.policy => known,
+            Some(known) => known.configured_anew(&config.policy),
+            None => InForce::configured(&config.policy),
+        };
+        let version = fold.version() + 1;
+        let mut published = publish(&fold, registry, &in_force.mode, bounds, version);
+        if let Err(error @ LearnerError::Registry(_)) = &published {
+            // Serving fails open: what was configured decides, and says why.
+            tracing::error!(%error, "what was published cannot be used: the configured policy decides");
+            let reason = format!("what was published cannot be used: {error}");
+            in_force = in_force.followed_by(Mode::Learning(config.policy.clone()), &reason);
+            published = publish(&fold, registry, &in_force.mode, bounds, version);
+        }
         Ok(Resumed {
             reader,
+            published: published?,
             fold,
-            folder,
-            spec: config.policy.clone(),
-            policy,
+            registry: registry.clone(),
+            in_force,
             control,
             seed: config.learning.seed,
         })
@@ -139,8 +249,9 @@ impl Resumed {
     pub fn policies(&self) -> Policies {
         Policies {
             seed: self.seed,
-            treatment: Arc::clone(&self.policy),
+            treatment: Arc::clone(&self.published.policy),
             control: Arc::clone(&self.control),
+            in_force: Arc::new(self.in_force.clone()),
         }
     }
 
@@ -149,37 +260,83 @@ impl Resumed {
     /// # Errors
     ///
     /// [`LearnerError::Log`] when the log does not take the records.
-    pub async fn spawn(self, echo: &Arc<Echo>) -> Result<Learner, LearnerError> {
-        let fold = &self.fold;
-        let uniform = published(
-            &self.control,
-            "control",
-            0,
-            self.seed,
-            &fold.state_sha256(),
-            "start",
-            echo,
-        );
-        echo.log.append(uniform).durable().await?;
-        let first = published(
-            &self.policy,
-            "treatment",
-            fold.through(),
-            self.seed,
-            &fold.state_sha256(),
-            "start",
-            echo,
-        );
-        echo.log.append(first).durable().await?;
+    pub async fn spawn(
+        self,
+        echo: &Arc<Echo>,
+        orders: OrderQueue,
+    ) -> Result<Learner, LearnerError> {
+        let control = Published {
+            policy: Arc::clone(&self.control),
+            spec: self.control.spec().clone(),
+            snapshot: None,
+            through: 0,
+            sha256: self.fold.state_sha256(),
+        };
+        for (published, cohort) in [(&control, "control"), (&self.published, "treatment")] {
+            let record = published.record(cohort, self.seed, "start", echo);
+            echo.log.append(record).durable().await?;
+        }
         let following = Following {
             echo: Arc::clone(echo),
-            learned: fold.rewards(),
+            learned: self.fold.rewards(),
             resumed: self,
+            orders,
         };
         // The log is read by blocking calls, on a thread of its own.
         let runtime = tokio::runtime::Handle::current();
         let following = move || runtime.block_on(following.run());
         Ok(Learner(tokio::task::spawn_blocking(following)))
+    }
+}
+
+impl Published {
+    fn record(&self, cohort: &str, seed: u64, reason: &str, echo: &Echo) -> Record {
+        Record::PolicyPublished(PolicyPublished {
+            at_ms: echo.clock.now_ms(),
+            version: self.policy.version(),
+            through: self.through,
+            seed,
+            cohort: cohort.to_owned(),
+            spec: self.policy.spec().to_string(),
+            sha256: self.sha256.clone(),
+            reason: reason.to_owned(),
+            snapshot: self.snapshot.clone(),
+        })
+    }
+}
+
+/// Builds the policy that is to be in force.
+fn publish(
+    fold: &Fold,
+    registry: &Registry,
+    mode: &Mode,
+    bounds: &[ShareBound],
+    version: u64,
+) -> Result<Published, LearnerError> {
+    match mode {
+        Mode::Learning(spec) => {
+            let bounded = spec.clone().bounded(bounds.iter().cloned());
+            Ok(Published {
+                policy: Arc::new(fold.policy(&bounded, version)?),
+                spec: spec.clone(),
+                snapshot: None,
+                through: fold.through(),
+                sha256: fold.state_sha256(),
+            })
+        }
+        Mode::Frozen(sha256) => {
+            let snapshot = registry.published(sha256)?;
+            let spec = snapshot.spec.clone();
+            let through = snapshot.through;
+            let policy = registry.policy(snapshot, bounds, version)?;
+            Ok(Published {
+                policy: Arc::new(policy),
+                spec,
+                snapshot: Some(sha256.clone()),
+                through,
+                sha256: sha256.clone(),
+            })
+        }
     }
 }
 
@@ -189,6 +346,7 @@ struct Following {
     resumed: Resumed,
     /// Rewards learned when the policy was last published.
     learned: u64,
+    orders: OrderQueue,
 }
 
 impl Following {
@@ -207,12 +365,19 @@ impl Following {
             ticks.reset();
         }
         loop {
-            let outcome = tokio::select! {
+            tokio::select! {
                 () = self.echo.stopping.cancelled() => break,
-                _ = publish.tick() => self.learn_and_publish().await,
-                _ = snapshot.tick() => { self.keep_snapshot(); Ok(()) }
-            };
-            report(outcome);
+                Some(Order { change, reply }) = self.orders.recv() => {
+                    let outcome = match change {
+                        Some(change) => self.change(change).await,
+                        None => self.learn_and_publish().await,
+                    };
+                    // Whoever asked may have gone.
+                    let _gone = reply.send(outcome);
+                }
+                _ = publish.tick() => report(self.learn_and_publish().await),
+                _ = snapshot.tick() => self.keep_snapshot(),
+            }
         }
         self.wait_for_the_end().await;
         let outcome = self.learn_and_publish().await;
@@ -225,40 +390,83 @@ impl Following {
         self.echo.drained.cancelled().await;
     }
 
-    async fn learn_and_publish(&mut self) -> Result<(), LearnerError> {
+    /// Puts another policy into force.
+    async fn change(&mut self, change: Change) -> Result<u64, LearnerError> {
         self.read()?;
-        let fold = &self.resumed.fold;
-        let spec = self.echo.live.load().config.policy.clone();
-        let reason = if spec != self.resumed.spec {
-            "configuration"
-        } else if fold.rewards() > self.learned {
+        let before = self.resumed.in_force.clone();
+        let in_force = match change {
+            Change::To(mode, reason) => before.followed_by(mode, &reason),
+            Change::Back => before.back().ok_or(LearnerError::NothingBefore)?,
+            Change::Looked => {
+                let resumed = &mut self.resumed;
+                resumed.in_force.looks += 1;
+                resumed.registry.remember(&resumed.in_force)?;
+                self.echo.policies.store(Arc::new(resumed.policies()));
+                return Ok(resumed.published.policy.version());
+            }
+        };
+        self.replace(in_force).await
+    }
+
+    /// Takes in what is new: another configuration, other bounds, rewards.
+    async fn learn_and_publish(&mut self) -> Result<u64, LearnerError> {
+        self.read()?;
+        let Resumed {
+            fold,
+            in_force,
+            published,
+            ..
+        } = &self.resumed;
+        let live = self.echo.live.load_full();
+        if live.config.policy != in_force.configured {
+            let in_force = in_force.clone().configured_anew(&live.config.policy);
+            return self.replace(in_force).await;
+        }
+        let bounded = published.spec.clone().bounded(live.bounds.iter().cloned());
+        let reason = if bounded != *published.policy.spec() {
+            "bounds"
+        } else if matches!(in_force.mode, Mode::Learning(_)) && fold.rewards() > self.learned {
             "learned"
         } else {
-            return Ok(());
+            return Ok(published.policy.version());
         };
-        let version = self.resumed.policy.version() + 1;
-        let policy = Arc::new(fold.policy(&spec, version)?);
-        let echo = &self.echo;
-        let record = published(
-            &policy,
-            "treatment",
-            fold.through(),
-            self.resumed.seed,
-            &fold.state_sha256(),
-            reason,
-            echo,
-        );
+        let published = self.made(&in_force.mode)?;
+        self.put(published, reason).await
+    }
+
+    /// What is in force is remembered before it decides: if the process dies in between, it starts with it.
+    async fn replace(&mut self, in_force: InForce) -> Result<u64, LearnerError> {
+        let published = self.made(&in_force.mode)?;
+        self.resumed.registry.remember(&in_force)?;
+        let reason = in_force.reason.clone();
+        let before = std::mem::replace(&mut self.resumed.in_force, in_force);
+        let outcome = self.put(published, &reason).await;
+        if outcome.is_err() {
+            self.resumed.registry.remember(&before)?;
+            self.resumed.in_force = before;
+        }
+        outcome
+    }
+
+    fn made(&self, mode: &Mode) -> Result<Published, LearnerError> {
+        let live = self.echo.live.load();
+        let version = self.resumed.published.policy.version() + 1;
+        let Resumed { fold, registry, .. } = &self.resumed;
+        publish(fold, registry, mode, &live.bounds, version)
+    }
+
+    /// Puts a policy on record, and then into force.
+    async fn put(&mut self, published: Published, reason: &str) -> Result<u64, LearnerError> {
+        let (echo, resumed) = (&self.echo, &mut self.resumed);
+        let record = published.record("treatment", resumed.seed, reason, echo);
         echo.log.append(record).durable().await?;
-        let control = Arc::clone(&self.resumed.control);
-        let policies = Policies {
-            seed: self.resumed.seed,
-            treatment: Arc::clone(&policy),
-            control,
-        };
-        echo.policies.store(Arc::new(policies));
+        let version = published.policy.version();
+        resumed.published = published;
+        echo.policies.store(Arc::new(resumed.policies()));
         echo.metrics
             .policy_version
             .set(i64::try_from(version).unwrap_or(i64::MAX));
+        let fold = &resumed.fold;
         echo.metrics
             .rewards_learned
             .inc_by(fold.rewards() - self.learned);
@@ -266,9 +474,7 @@ impl Following {
             echo.metrics.reward_mean.set(mean);
         }
         self.learned = fold.rewards();
-        self.resumed.policy = policy;
-        self.resumed.spec = spec;
-        Ok(())
+        Ok(version)
     }
 
     fn read(&mut self) -> Result<(), LearnerError> {
@@ -287,48 +493,21 @@ impl Following {
     fn keep_snapshot(&self) {
         let Resumed {
             fold,
-            folder,
-            spec,
-            policy,
+            registry,
+            published,
             ..
         } = &self.resumed;
-        let snapshot = fold.snapshot(spec, policy.version());
-        let name = format!("{:020}.{SNAPSHOT}", policy.version());
-        if let Err(error) = write_whole(folder, &name, &snapshot.to_bytes()) {
+        let snapshot = fold.snapshot(published.policy.spec(), published.policy.version());
+        if let Err(error) = registry.roll(&snapshot) {
             tracing::warn!(%error, "the policy's snapshot could not be kept");
-            return;
-        }
-        for old in snapshots(folder).iter().skip(SNAPSHOTS_KEPT) {
-            drop(fs::remove_file(old));
         }
     }
 }
 
-fn report(outcome: Result<(), LearnerError>) {
+fn report(outcome: Result<u64, LearnerError>) {
     if let Err(error) = outcome {
         tracing::warn!(%error, "learning waits");
     }
-}
-
-fn published(
-    policy: &Policy,
-    cohort: &str,
-    through: u64,
-    seed: u64,
-    sha256: &str,
-    reason: &str,
-    echo: &Echo,
-) -> Record {
-    Record::PolicyPublished(PolicyPublished {
-        at_ms: echo.clock.now_ms(),
-        version: policy.version(),
-        through,
-        seed,
-        cohort: cohort.to_owned(),
-        spec: policy.spec().to_string(),
-        sha256: sha256.to_owned(),
-        reason: reason.to_owned(),
-    })
 }
 
 /// However fast the clock runs, real time passes between two publications.
@@ -337,63 +516,5 @@ const PERIOD_LEAST_S: f64 = 0.1;
 /// Records read at a time.
 const READ_RECORDS: usize = 4096;
 
-/// The ending of a snapshot's file name.
-const SNAPSHOT: &str = "policy";
-
-/// Snapshots kept: if the newest is damaged, the one before it saves reading the whole log.
-const SNAPSHOTS_KEPT: usize = 3;
-
-/// The snapshots in a folder, newest first.
-fn snapshots(folder: &Path) -> Vec<PathBuf> {
-    let files = fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok);
-    let mut paths: Vec<PathBuf> = files
-        .map(|file| file.path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == SNAPSHOT))
-        .collect();
-    paths.sort();
-    paths.reverse();
-    paths
-}
-
-fn newest_snapshot(
-    folder: &Path,
-    schema: &FeatureSchema,
-    config: &Config,
-    last_seq: u64,
-) -> Option<Fold> {
-    for path in snapshots(folder) {
-        let read = fs::read(&path).map_err(|e| e.to_string());
-        let resumed = read.and_then(|bytes| {
-            let snapshot = Snapshot::from_bytes(&bytes).map_err(|e| e.to_string())?;
-            snapshot.check_schema(schema).map_err(|e| e.to_string())?;
-            if snapshot.through > last_seq {
-                return Err(format!(
-                    "it has learned from record {}, and the log ends at {last_seq}",
-                    snapshot.through
-                ));
-            }
-            Fold::resume(snapshot, config.scorer, config.learning.pending)
-                .map_err(|e| e.to_string())
-        });
-        match resumed {
-            Ok(fold) => return Some(fold),
-            Err(error) => {
-                tracing::warn!(path = %path.display(), error, "a snapshot is passed over");
-            }
-        }
-    }
-    None
-}
-
-fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-    fs::create_dir_all(folder)?;
-    let beside = folder.join(format!("{name}.part"));
-    let mut file = File::create(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, folder.join(name))?;
-    File::open(folder)?.sync_all()
-}
+/// Orders that may wait.
+const ORDERS: usize = 16;

@@ -16,6 +16,7 @@
 //! # Ok::<(), echo_proxy::config::ConfigError>(())
 //! ```
 
+pub mod admin;
 pub mod answer;
 pub mod app;
 pub mod arm;
@@ -32,9 +33,12 @@ pub mod devdata;
 pub mod dialect;
 pub mod embedded;
 pub mod events;
+pub mod files;
 pub mod fim;
+pub mod gatekeeper;
 pub mod habits;
 pub mod ids;
+pub mod in_force;
 pub mod language;
 pub mod learner;
 pub mod metrics;
@@ -43,9 +47,11 @@ pub mod pages;
 pub mod passthrough;
 pub mod project;
 pub mod proposals;
+pub mod registry;
 pub mod reply;
 pub mod request;
 pub mod restore;
+pub mod roster;
 pub mod route;
 pub mod serve;
 pub mod server;

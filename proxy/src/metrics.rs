@@ -67,6 +67,8 @@ pub struct Metrics {
     pub rewards_learned: Counter,
     /// Mean settled reward of the routed traffic so far.
     pub reward_mean: Gauge<f64, AtomicU64>,
+    /// Candidates judged by the gate, by what came of it.
+    pub verdicts: Family<KindLabel, Counter>,
     /// Configurations read again, by what came of it.
     pub reloads: Family<KindLabel, Counter>,
 }
@@ -97,6 +99,7 @@ impl Metrics {
             policy_version: Gauge::default(),
             rewards_learned: Counter::default(),
             reward_mean: Gauge::default(),
+            verdicts: Family::default(),
             reloads: Family::default(),
         };
         metrics.register();
@@ -182,6 +185,11 @@ impl Metrics {
             "reward_mean",
             "Mean settled reward of the routed traffic",
             self.reward_mean.clone(),
+        );
+        r.register(
+            "gate_verdicts",
+            "Candidates judged by the gate",
+            self.verdicts.clone(),
         );
         r.register("reloads", "Configurations read again", self.reloads.clone());
     }

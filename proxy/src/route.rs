@@ -142,7 +142,7 @@ pub fn choose(
             policy_version: policy.version(),
         });
     }
-    let eligible = live.arms.eligible();
+    let eligible = live.eligible(policy);
     let key = DrawKey {
         seed: policies.seed,
         decision: id.as_u128(),

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use echo_experience::{ConfigurationChanged, Log, LogError, ModelPublished, Record, Recovery};
+use echo_experience::{Log, LogError, Recovery};
+use echo_model::{ProjectCache, ProjectLimits};
 use echo_policy::FeatureSchema;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin;
 use crate::app;
 use crate::arms::{Arms, Embedded};
 use crate::clock::Clock;
@@ -19,13 +21,15 @@ use crate::config::{Config, ConfigError};
 use crate::corpus::{Corpus, CorpusError};
 use crate::devdata::SentAnswers;
 use crate::embedded;
-use crate::learner::{Learner, LearnerError};
-use crate::metrics::{KindLabel, Metrics};
-use crate::passthrough::Passthrough;
+use crate::gatekeeper;
+use crate::learner::{Learner, LearnerError, Orders};
+use crate::metrics::Metrics;
 use crate::project::Projects;
+use crate::registry::Registry;
+use crate::roster::{Roster, published};
 use crate::server;
 use crate::slates::Slates;
-use crate::state::{Echo, Live};
+use crate::state::Echo;
 use crate::upstream::Clients;
 use crate::watch::Watch;
 
@@ -78,12 +82,11 @@ impl std::error::Error for StartError {}
 pub struct Server {
     echo: Arc<Echo>,
     address: SocketAddr,
-    embedded: Embedded,
-    clients: Clients,
-    config_file: Option<PathBuf>,
     recovery: Recovery,
     serving: JoinHandle<()>,
     settling: JoinHandle<()>,
+    gatekeeping: JoinHandle<()>,
+    administering: Vec<JoinHandle<()>>,
     learner: Learner,
 }
 
@@ -111,18 +114,34 @@ impl Server {
         let (log, recovery) =
             Log::open(&settings.data_dir, config.log_options()).map_err(StartError::Log)?;
         report(&recovery);
-        let (embedded, projects) = embedded_models(&config, settings.corpus, progress)?;
-        let clients = Clients::new();
-        let arms = Arms::make(&config, &embedded, &clients, &Arms::default())
+        let (embedded, project) = embedded_models(&config, settings.corpus, progress)?;
+        let projects = match &project {
+            Some(project) => Projects::new(Arc::clone(project)),
+            None => Projects::none(),
+        };
+        let roster = Roster::new(
+            embedded,
+            project.unwrap_or_else(|| Arc::new(ProjectCache::new(ProjectLimits::default()))),
+            Clients::new(),
+            settings.config_file,
+            address,
+            settings.data_dir.clone(),
+        );
+        let live = roster
+            .live(config.clone(), &Arms::default())
             .map_err(StartError::Config)?;
-        let passthrough = Passthrough::make(&config, &clients).map_err(StartError::Config)?;
 
         let clock = Clock::new(settings.pace);
         let schema = FeatureSchema::default();
         let watch = Watch::new(config.tracker_limits(), config.reward.users);
+        let key = config.sign_key.clone();
+        let registry = Registry::new(&settings.data_dir, config.scorer, &schema, key);
+        let (orders, queue) = Orders::queue();
         let start = Learner::resume(
             &settings.data_dir,
             &config,
+            &registry,
+            &live.bounds,
             &schema,
             &watch,
             clock,
@@ -144,18 +163,24 @@ impl Server {
             schema_hash: schema.hash(),
             schema,
             policies: ArcSwap::from_pointee(start.policies()),
-            live: ArcSwap::from_pointee(Live {
-                config,
-                arms,
-                passthrough,
-            }),
+            live: ArcSwap::from_pointee(live),
+            roster,
+            registry,
+            orders,
         });
         let version = echo.policies.load().treatment.version();
         echo.metrics
             .policy_version
             .set(i64::try_from(version).unwrap_or(i64::MAX));
         record_models(&echo);
-        let learner = start.spawn(&echo).await.map_err(StartError::Learner)?;
+        let administering = admin::listen(&echo)
+            .await
+            .map_err(|(address, source)| StartError::Bind { address, source })?;
+        let learner = start
+            .spawn(&echo, queue)
+            .await
+            .map_err(StartError::Learner)?;
+        let gatekeeping = tokio::spawn(gatekeeper::keep(Arc::clone(&echo)));
         let settling = tokio::spawn(settle(Arc::clone(&echo)));
         let router = app::router(Arc::clone(&echo));
         let serving = tokio::spawn(server::serve(
@@ -167,12 +192,11 @@ impl Server {
         Ok(Self {
             echo,
             address,
-            embedded,
-            clients,
-            config_file: settings.config_file,
             recovery,
             serving,
             settling,
+            gatekeeping,
+            administering,
             learner,
         })
     }
@@ -198,40 +222,7 @@ impl Server {
     ///
     /// [`ConfigError`] says what is wrong with the new one.
     pub fn reload(&self) -> Result<(), ConfigError> {
-        let echo = &self.echo;
-        let before = echo.live.load_full();
-        let read = Config::load(self.config_file.as_deref()).and_then(|config| {
-            config.check_listen(self.address)?;
-            let arms = Arms::make(&config, &self.embedded, &self.clients, &before.arms)?;
-            let passthrough = Passthrough::make(&config, &self.clients)?;
-            Ok(Live {
-                config,
-                arms,
-                passthrough,
-            })
-        });
-        let (outcome, result) = match read {
-            Ok(live) => {
-                echo.live.store(Arc::new(live));
-                ("accepted", Ok(()))
-            }
-            Err(error) => ("refused", Err(error)),
-        };
-        echo.metrics
-            .reloads
-            .get_or_create(&KindLabel { kind: outcome })
-            .inc();
-        echo.record(Record::ConfigurationChanged(ConfigurationChanged {
-            at_ms: echo.clock.now_ms(),
-            sha256: echo.live.load().config.sha256.clone(),
-            accepted: result.is_ok(),
-            message: result
-                .as_ref()
-                .err()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
-        }));
-        result
+        self.echo.roster.reload(&self.echo)
     }
 
     /// Stops: no new connection, requests in flight finish, open proposals settle, the learner reads
@@ -241,6 +232,8 @@ impl Server {
             echo,
             serving,
             settling,
+            gatekeeping,
+            administering,
             learner,
             ..
         } = self;
@@ -249,6 +242,14 @@ impl Server {
             tracing::error!("the server's task panicked");
         }
         settling.abort();
+        gatekeeping.abort();
+        for task in administering {
+            // A connection that an operator keeps open holds nobody up.
+            task.abort();
+        }
+        drop(std::fs::remove_file(
+            echo.roster.data_dir.join(admin::SOCKET),
+        ));
         echo.record_changes(echo.watch.close());
         if let Err(error) = echo.log.flush().await {
             tracing::warn!(%error, "the log could not be flushed");
@@ -269,9 +270,9 @@ fn embedded_models(
     config: &Config,
     corpus: Option<Corpus>,
     progress: &mut (dyn FnMut(f64) + Send),
-) -> Result<(Embedded, Projects), StartError> {
+) -> Result<(Embedded, Option<Arc<ProjectCache>>), StartError> {
     if !config.needs_embedded() {
-        return Ok((Embedded::new(), Projects::none()));
+        return Ok((Embedded::new(), None));
     }
     let corpus = match corpus {
         Some(corpus) => corpus,
@@ -280,7 +281,7 @@ fn embedded_models(
     let bytes = config.embedded.corpus_bytes;
     let trained = embedded::load_or_train(&corpus, bytes, &embedded::cache_folder(), progress);
     let (models, cache) = embedded::models(trained);
-    Ok((models, Projects::new(cache)))
+    Ok((models, Some(cache)))
 }
 
 fn report(recovery: &Recovery) {
@@ -291,13 +292,7 @@ fn report(recovery: &Recovery) {
 
 fn record_models(echo: &Echo) {
     for arm in echo.live.load().arms.iter() {
-        echo.record(Record::ModelPublished(ModelPublished {
-            at_ms: echo.clock.now_ms(),
-            arm: arm.id().to_owned(),
-            kind: arm.settings().kind.to_string(),
-            sha256: None,
-            reason: "start".to_owned(),
-        }));
+        echo.record(published(echo, arm, "start"));
     }
 }
 

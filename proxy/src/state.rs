@@ -4,17 +4,22 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use echo_experience::{Evidence, Log, Record};
-use echo_policy::{FeatureSchema, Policy};
+use echo_policy::{FeatureSchema, Policy, ShareBound};
 use echo_reward::{Change, Source};
 
+use crate::arm::Arm;
 use crate::arms::Arms;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::devdata::SentAnswers;
 use crate::ids::DecisionId;
+use crate::in_force::InForce;
+use crate::learner::Orders;
 use crate::metrics::{KindLabel, Metrics};
 use crate::passthrough::Passthrough;
 use crate::project::Projects;
+use crate::registry::Registry;
+use crate::roster::Roster;
 use crate::slates::Slates;
 use crate::watch::Watch;
 
@@ -41,6 +46,12 @@ pub struct Echo {
     pub sent: SentAnswers,
     /// Shows the users' code to the embedded models.
     pub projects: Projects,
+    /// What arms are made of, and what was said of them at run time.
+    pub roster: Roster,
+    /// The policies on disk.
+    pub registry: Registry,
+    /// Where the learner is told what to put into force.
+    pub orders: Orders,
     /// How facts become features.
     pub schema: FeatureSchema,
     /// The hash of that, as decisions name it.
@@ -60,6 +71,20 @@ pub struct Live {
     pub arms: Arms,
     /// Where requests for unknown paths go.
     pub passthrough: Option<Passthrough>,
+    /// The bounds on the shares of arms on trial.
+    pub bounds: Vec<ShareBound>,
+}
+
+impl Live {
+    /// Arms that can take a request that this policy decides: one on trial only if the policy keeps its bound.
+    pub fn eligible(&self, policy: &Policy) -> Vec<Arc<Arm>> {
+        let mut arms = self.arms.eligible();
+        let kept = policy.spec().bounds();
+        for bound in self.bounds.iter().filter(|bound| !kept.contains(bound)) {
+            arms.retain(|arm| arm.id() != bound.pattern);
+        }
+        arms
+    }
 }
 
 /// The policies in force.
@@ -71,6 +96,8 @@ pub struct Policies {
     pub treatment: Arc<Policy>,
     /// Decides for the control cohort: uniform, and the same for ever.
     pub control: Arc<Policy>,
+    /// How the treatment's policy came into force.
+    pub in_force: Arc<InForce>,
 }
 
 impl Echo {

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use echo_policy::Snapshot;
+use echo_experience::PolicyPublished;
+use echo_policy::{Policy, Snapshot};
 
 use crate::error::ReplayError;
 
@@ -27,4 +28,31 @@ pub fn published_snapshot(data_dir: &Path, sha256: &str) -> Result<Snapshot, Rep
         return Err(ReplayError::OtherFile { path });
     }
     Ok(Snapshot::from_bytes(&bytes)?)
+}
+
+/// The policy of a publication that names a snapshot, with the bounds on arms' shares that were in force; and the
+/// snapshot.
+///
+/// # Errors
+/// [`ReplayError`] if the file cannot be used, or decides otherwise here than where it was written.
+pub(crate) fn published_policy(
+    data_dir: &Path,
+    published: &PolicyPublished,
+    sha256: &str,
+) -> Result<(Policy, Snapshot), ReplayError> {
+    let mut snapshot = published_snapshot(data_dir, sha256)?;
+    let policy = snapshot.policy(published.version)?;
+    let spec = published
+        .spec
+        .parse()
+        .map_err(|error| ReplayError::Target {
+            text: published.spec.clone(),
+            reason: format!("{error}"),
+        })?;
+    if spec == snapshot.spec {
+        return Ok((policy, snapshot));
+    }
+    snapshot.spec = spec;
+    let policy = Policy::of_snapshot(&snapshot, published.version)?;
+    Ok((policy, snapshot))
 }

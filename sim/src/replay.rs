@@ -1,7 +1,7 @@
 use crate::error::ReplayError;
 use crate::learning::{Fold, id_of};
 use crate::log_rows::{LogRows, Publication, RowOptions};
-use crate::published::published_snapshot;
+use crate::published::published_policy;
 use echo_experience::{Decision, Entry, PolicyPublished, Record};
 use echo_policy::{DrawKey, FeatureSchema, Features, Learner, Policy};
 use echo_reward::Scorer;
@@ -214,9 +214,9 @@ impl<'a> Replay<'a> {
 
     /// The policy of a snapshot that was published as it is.
     fn kept(&self, published: &PolicyPublished, sha256: &str) -> Result<Option<Policy>, String> {
-        let snapshot = published_snapshot(self.path, sha256).map_err(|error| error.to_string())?;
-        let policy = snapshot.policy(published.version);
-        policy.map(Some).map_err(|error| error.to_string())
+        let kept = published_policy(self.path, published, sha256);
+        kept.map(|(policy, _)| Some(policy))
+            .map_err(|error| error.to_string())
     }
 
     fn published(&mut self, seq: u64) {

@@ -1,7 +1,7 @@
 use crate::error::ReplayError;
 use crate::learning::Fold;
 use crate::log_rows::{LogRows, Publication, RowOptions};
-use crate::published::published_snapshot;
+use crate::published::{published_policy, published_snapshot};
 use echo_policy::{FeatureSchema, Policy, PolicySpec, Snapshot};
 use echo_reward::Scorer;
 use serde::Serialize;
@@ -133,28 +133,23 @@ impl Target {
                 })?;
                 let snapshot = Snapshot::from_bytes(&bytes)?;
                 snapshot.check_schema(how.schema)?;
-                of_snapshot(&snapshot, snapshot.version, None)
+                Ok(Prepared {
+                    policy: snapshot.policy(snapshot.version)?,
+                    fitted: fitted_on(&snapshot, snapshot.version),
+                    seed: None,
+                })
             }
         }
     }
 }
 
-fn of_snapshot(
-    snapshot: &Snapshot,
-    version: u64,
-    seed: Option<u64>,
-) -> Result<Prepared, ReplayError> {
-    let fitted = FittedOn {
+fn fitted_on(snapshot: &Snapshot, version: u64) -> FittedOn {
+    FittedOn {
         spec: snapshot.spec.to_string(),
         through: snapshot.through,
         rewards: snapshot.state.total(),
         version: Some(version),
-    };
-    Ok(Prepared {
-        policy: snapshot.policy(version)?,
-        fitted,
-        seed,
-    })
+    }
 }
 
 /// What was learned by the policy of this version, as the log at `path` (a data directory) has it.
@@ -227,8 +222,12 @@ fn published(
 ) -> Result<Prepared, ReplayError> {
     let published = &publication.published;
     if let Some(sha256) = &published.snapshot {
-        let snapshot = published_snapshot(log.path(), sha256)?;
-        return of_snapshot(&snapshot, published.version, Some(published.seed));
+        let (policy, snapshot) = published_policy(log.path(), published, sha256)?;
+        return Ok(Prepared {
+            policy,
+            fitted: fitted_on(&snapshot, published.version),
+            seed: Some(published.seed),
+        });
     }
     let spec = spec_of(publication)?;
     let fold = fold_through(log, how, published.through)?;

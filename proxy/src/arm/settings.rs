@@ -20,6 +20,8 @@ pub struct ArmSettings {
     pub url: String,
     /// The model's name at the server; may be empty.
     pub model: String,
+    /// Folders of source code that an embedded model is trained from, in place of the configured ones.
+    pub corpus: Vec<std::path::PathBuf>,
     /// The template to render requests with; without one the server gets prefix and suffix.
     pub template: Option<FimTemplate>,
     /// The server's key.
@@ -50,6 +52,7 @@ impl ArmSettings {
             kind,
             url: String::new(),
             model: String::new(),
+            corpus: Vec::new(),
             template: None,
             key: None,
             connect_ms: 2_000,

@@ -10,6 +10,7 @@ use echo_sim::{GateSettings, Level, Target, Verdict, gate};
 use serde_json::{Value, json};
 
 use super::Outcome;
+use super::admin::{Answered, Operator};
 use crate::serve::default_data_dir;
 use crate::table::table;
 
@@ -41,6 +42,28 @@ enum Action {
     },
     /// Say whether a candidate may take over from the policy that runs; exit status 1 means no
     Gate(Gate),
+    /// Show the policy that a running server decides by, and those before it
+    Status {
+        #[command(flatten)]
+        operator: Operator,
+    },
+    /// Have a running server decide by another policy, if its gate accepts that
+    Publish {
+        /// A policy such as randucb:floor=0.02, which goes on learning, or snapshot:FILE, which does not
+        candidate: String,
+        /// Pass by the gate
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        operator: Operator,
+    },
+    /// Have a running server decide as before its last change, or as a version did
+    Rollback {
+        /// The version; it does not go on learning
+        version: Option<u64>,
+        #[command(flatten)]
+        operator: Operator,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -99,6 +122,19 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             Ok(ExitCode::SUCCESS)
         }
         Action::Gate(arguments) => ask(arguments),
+        Action::Status { operator } => {
+            status(&operator.get("/policy")?, operator.json);
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Publish {
+            candidate,
+            force,
+            operator,
+        } => publish(candidate, *force, operator),
+        Action::Rollback { version, operator } => told(
+            operator,
+            operator.post("/policy/rollback", &json!({"version": version}))?,
+        ),
     }
 }
 
@@ -203,6 +239,12 @@ fn described(snapshot: &Snapshot) -> Value {
         "through": snapshot.through,
         "rewards": state.total(),
         "pending": snapshot.pending.len(),
+        "trained": snapshot.model.as_ref().map(|model| json!({
+            "recipe": model.recipe,
+            "from": model.trained_on.0,
+            "through": model.trained_on.1,
+            "rewards": model.rows,
+        })),
         "schema": snapshot.schema_hash,
         "features": state.schema().dimension,
         "arms": arms.collect::<Vec<_>>(),
@@ -222,6 +264,13 @@ fn show(snapshot: &Snapshot, json: bool) {
         state.total(),
         snapshot.through
     );
+    if let Some(model) = &snapshot.model {
+        let (from, through) = model.trained_on;
+        println!(
+            "model    {}, {} rewards, records {from} to {through}",
+            model.recipe, model.rows
+        );
+    }
     println!("pending  {} decisions", snapshot.pending.len());
     println!(
         "schema   {} ({} features)",
@@ -327,6 +376,64 @@ fn ask(arguments: &Gate) -> Outcome {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn status(policy: &Value, json: bool) {
+    if json {
+        println!("{policy}");
+        return;
+    }
+    let text = |key: &str| policy[key].as_str().unwrap_or_default().to_owned();
+    println!("version    {}", policy["version"]);
+    println!("policy     {}", text("policy"));
+    println!(
+        "state      {}, {} rewards learned",
+        if policy["learning"] == true {
+            "learning"
+        } else {
+            "frozen"
+        },
+        policy["learned"]
+    );
+    println!("because    {}", text("reason"));
+    println!("configured {}", text("configured"));
+    for before in policy["before"].as_array().into_iter().flatten() {
+        println!("before     {}", before.as_str().unwrap_or_default());
+    }
+}
+
+fn publish(candidate: &str, force: bool, operator: &Operator) -> Outcome {
+    let mut candidate = candidate.to_owned();
+    if let Some(file) = candidate.strip_prefix("snapshot:") {
+        let bytes = fs::read(file).map_err(|error| format!("{file}: {error}"))?;
+        let kept = operator.send("/policy/snapshots", bytes)?;
+        if !kept.done {
+            return Err(format!("{file}: {}", kept.message()).into());
+        }
+        candidate = format!(
+            "sha256:{}",
+            kept.body["sha256"].as_str().unwrap_or_default()
+        );
+    }
+    let body = json!({"candidate": candidate, "force": force});
+    told(operator, operator.post("/policy/publish", &body)?)
+}
+
+fn told(operator: &Operator, answered: Answered) -> Outcome {
+    if operator.json {
+        println!("{}", answered.body);
+        return Ok(if answered.done {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
+    }
+    if !answered.done {
+        return Err(answered.message().into());
+    }
+    let reason = answered.body["reason"].as_str().unwrap_or_default();
+    println!("version {} decides: {reason}", answered.body["version"]);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn print(verdict: &Verdict) {

@@ -56,7 +56,10 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(settings))
+    let outcome = runtime.block_on(serve(settings));
+    // Whoever still reads the log for the gate need not finish.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn serve(settings: Settings) -> Outcome {

@@ -3,10 +3,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use echo_policy::PolicySpec;
+use echo_policy::{PolicySpec, SnapshotKey};
+use echo_sim::Level;
 
-use super::Config;
-use super::file::{ArmDefaultsFile, ArmFile, ConfigFile, KeyFile, PassthroughFile};
+use super::file::{
+    AdminFile, ArmDefaultsFile, ArmFile, ConfigFile, GateFile, KeyFile, PassthroughFile,
+};
+use super::{Admin, Candidate, Config, Gate};
 use crate::arm::{ArmError, ArmKind, ArmSettings, BreakerSettings, Secret};
 use crate::auth::{Key, Keys};
 use crate::fim::FimTemplate;
@@ -112,6 +115,9 @@ pub(super) fn check(
         .map(api_key)
         .collect::<Result<Vec<_>, _>>()?;
     let passthrough_key = passthrough_key(&file.passthrough, environment)?;
+    let sign_key = sign_key(&file.policy.sign_key_env, environment)?;
+    let gate = gate(file.gate)?;
+    let admin = admin(&file.admin, environment)?;
     let config = Config {
         listen,
         keys: Keys::new(keys),
@@ -119,6 +125,9 @@ pub(super) fn check(
         log: file.log,
         policy,
         learning: file.policy,
+        sign_key,
+        gate,
+        admin,
         control: file.control,
         scorer,
         reward: file.reward,
@@ -126,6 +135,7 @@ pub(super) fn check(
         passthrough: file.passthrough,
         passthrough_key,
         arms,
+        arm_defaults: file.arm_defaults,
         sha256,
     };
     config.check_listen(listen)?;
@@ -187,7 +197,7 @@ fn check_bounds(file: &ConfigFile) -> Result<(), ConfigError> {
 /// hyper refuses to read headers into less.
 const HEADER_BYTES_LEAST: usize = 8192;
 
-fn arm_settings(
+pub(super) fn arm_settings(
     arm: &ArmFile,
     defaults: &ArmDefaultsFile,
     environment: Environment<'_>,
@@ -220,6 +230,7 @@ fn arm_settings(
         }
         (_, Some(url)) => checked_url(&key("url"), url)?,
     };
+    settings.corpus = arm.corpus.iter().map(PathBuf::from).collect();
     settings.model = arm.model.clone().unwrap_or_else(|| arm.name.clone());
     settings.template = match &arm.template {
         None => None,
@@ -244,6 +255,111 @@ fn arm_settings(
         return Err(value(&key("concurrency"), 0, "at least 1"));
     }
     Ok(settings)
+}
+
+/// Finds the key that snapshots are signed with.
+fn sign_key(name: &str, environment: Environment<'_>) -> Result<Option<SnapshotKey>, ConfigError> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let key = "policy.sign_key_env";
+    let text = environment(name).ok_or_else(|| value(key, name, "a variable that is set"))?;
+    let least = SnapshotKey::LEAST_BYTES;
+    let made = SnapshotKey::new(text.trim().as_bytes());
+    made.map(Some)
+        .ok_or_else(|| value(key, name, format!("a variable of at least {least} bytes")))
+}
+
+fn gate(file: GateFile) -> Result<Gate, ConfigError> {
+    let live = |key: &str, text: &str| {
+        let spec: PolicySpec = text.parse().map_err(|e| value(key, text, e))?;
+        spec.check_live().map_err(|e| value(key, text, e))?;
+        Ok(spec)
+    };
+    let candidate = |text: &String| match text.strip_prefix("train:") {
+        Some(recipe) => {
+            let recipe = recipe
+                .parse()
+                .map_err(|e| value("gate.candidates", text, e))?;
+            Ok(Candidate::Trained(recipe))
+        }
+        None => live("gate.candidates", text).map(Candidate::Policy),
+    };
+    let shares = [
+        (
+            "gate.share_most",
+            file.share_most,
+            file.share_most > 0.0 && file.share_most <= 1.0,
+        ),
+        (
+            "gate.share_least",
+            file.share_least,
+            (0.0..1.0).contains(&file.share_least),
+        ),
+        (
+            "gate.trial_share",
+            file.trial_share,
+            file.trial_share > 0.0 && file.trial_share <= 1.0,
+        ),
+        (
+            "gate.split",
+            file.split,
+            file.split > 0.0 && file.split < 1.0,
+        ),
+        (
+            "gate.margin",
+            file.margin,
+            (0.0..=1.0).contains(&file.margin),
+        ),
+        (
+            "gate.arm_margin",
+            file.arm_margin,
+            (0.0..=1.0).contains(&file.arm_margin),
+        ),
+    ];
+    for (key, share, fits) in shares {
+        if !fits {
+            return Err(value(key, share, "a share between 0 and 1"));
+        }
+    }
+    Ok(Gate {
+        candidates: file
+            .candidates
+            .iter()
+            .map(candidate)
+            .collect::<Result<_, _>>()?,
+        trained_spec: live("gate.trained_spec", &file.trained_spec)?,
+        level: Level::new(file.level).map_err(|e| value("gate.level", file.level, e))?,
+        file,
+    })
+}
+
+fn admin(file: &AdminFile, environment: Environment<'_>) -> Result<Admin, ConfigError> {
+    let (key, variable) = (
+        "admin.token_env",
+        "a variable that is set, which holds the token",
+    );
+    let token = match file.token_env.as_str() {
+        "" => None,
+        name => Some(environment(name).ok_or_else(|| value(key, name, variable))?),
+    };
+    let listen = match file.listen.as_str() {
+        "" => None,
+        text => Some(parsed(
+            "admin.listen",
+            text,
+            "an address with a port, like 127.0.0.1:4142",
+        )?),
+    };
+    if listen.is_some() && token.as_ref().is_none_or(|token| token.trim().is_empty()) {
+        return Err(value(key, "\"\"", variable));
+    }
+    Ok(Admin {
+        socket: file.socket,
+        listen,
+        token: token.map(|token| Secret::new(token.trim().to_owned())),
+        body_bytes: file.body_bytes,
+    })
 }
 
 /// Checks the address for unknown paths, and finds its key.

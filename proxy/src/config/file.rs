@@ -12,6 +12,8 @@ pub struct ConfigFile {
     pub server: ServerFile,
     pub log: LogFile,
     pub policy: PolicyFile,
+    pub gate: GateFile,
+    pub admin: AdminFile,
     pub control: ControlFile,
     pub reward: RewardFile,
     pub embedded: EmbeddedFile,
@@ -77,6 +79,33 @@ section! {
         publish_ms: u64 = 500,
         snapshot_s: u64 = 30,
         pending: usize = 65_536,
+        sign_key_env: String = String::new(),
+    }
+}
+
+section! {
+    /// `[gate]`: who may take over from the policy that runs.
+    GateFile {
+        every_s: u64 = 0,
+        candidates: Vec<String> = Vec::new(),
+        trained_spec: String = "epsilon-greedy:epsilon=0,floor=0.01".to_owned(),
+        margin: f64 = 0.0,
+        arm_margin: f64 = 0.0,
+        trial_share: f64 = 0.1,
+        share_most: f64 = 1.0,
+        share_least: f64 = 0.0,
+        split: f64 = 0.5,
+        level: f64 = 0.95,
+    }
+}
+
+section! {
+    /// `[admin]`: where an operator is listened to.
+    AdminFile {
+        socket: bool = true,
+        listen: String = String::new(),
+        token_env: String = String::new(),
+        body_bytes: usize = 67_108_864,
     }
 }
 
@@ -143,18 +172,33 @@ pub struct ArmFile {
     #[serde(default = "first_version")]
     pub version: u32,
     pub kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub corpus: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub key_env: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub connect_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_byte_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub total_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker_failures: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker_open_ms: Option<u64>,
 }
 
