@@ -48,9 +48,9 @@ impl Family {
     /// rows, that of the elastic net beside a mean, and that of FTRL is one over the learning rate.
     pub(super) fn penalties(self) -> &'static [f64] {
         match self {
-            Self::Linear | Self::Logistic => &[1.0, 10.0, 100.0],
-            Self::ElasticNet => &[0.0003, 0.003, 0.03],
-            Self::Ftrl => &[3.0, 10.0, 30.0],
+            Self::Linear | Self::Logistic => &[0.1, 1.0, 10.0, 100.0],
+            Self::ElasticNet => &[0.000_03, 0.000_3, 0.003, 0.03],
+            Self::Ftrl => &[1.0, 3.0, 10.0, 30.0],
         }
     }
 }
