@@ -16,6 +16,7 @@ mod plan;
 mod process;
 mod quantile;
 mod report;
+mod swaps;
 mod table;
 mod throughput;
 mod typing;
@@ -28,6 +29,7 @@ pub use memory::Memory;
 pub use plan::{Plan, hold};
 pub use quantile::Quantiles;
 pub use report::{Report, Verdict};
+pub use swaps::{SwapReport, Swaps};
 pub use throughput::{Throughput, ThroughputRow};
 pub use upstream::serve as serve_upstream;
 

@@ -179,6 +179,16 @@ impl Learner {
         Ok(self.state.inherit(from, to, widen)?)
     }
 
+    /// See [`RewardState::retire`].
+    pub fn retire(&mut self, arm: &str) {
+        self.state.retire(arm);
+    }
+
+    /// See [`RewardState::reinstate`].
+    pub fn reinstate(&mut self, arm: &str) {
+        self.state.reinstate(arm);
+    }
+
     /// What was learned so far, provisional rewards included.
     pub fn state(&self) -> &RewardState {
         &self.state

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +16,17 @@ use crate::{FeatureSchema, Features, StateError};
 ///
 /// An arm that inherits is recorded as a heir; its own sums stay its own, and its predecessor's
 /// are added when a policy is built. A reward that is revised later still reaches the heir.
+///
+/// An arm that is asked no more is retired: its sums are kept, for its heirs and for the mean reward of all, but a policy
+/// solves nothing for it. So what a policy costs goes with the arms in force, not with all that ever were.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Parts")]
 pub struct RewardState {
     schema: FeatureSchema,
     arms: BTreeMap<String, ArmSums>,
     lineage: BTreeMap<String, Inheritance>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    retired: BTreeSet<String>,
 }
 
 /// From whom an arm inherits, and how much the inheritance is thinned out.
@@ -41,6 +46,7 @@ impl RewardState {
             schema: *schema,
             arms: BTreeMap::new(),
             lineage: BTreeMap::new(),
+            retired: BTreeSet::new(),
         }
     }
 
@@ -121,11 +127,13 @@ impl RewardState {
             schema: self.schema,
             arms: BTreeMap::new(),
             lineage: self.lineage.clone(),
+            retired: BTreeSet::new(),
         };
         for (arm, Inheritance { from, widen }) in &other.lineage {
             both.inherit(from, arm, *widen)?;
         }
         self.lineage = both.lineage;
+        self.retired.extend(other.retired.iter().cloned());
         for (arm, sums) in &other.arms {
             let mine = self.sums_mut(arm);
             mine.count += sums.count;
@@ -165,6 +173,22 @@ impl RewardState {
         self.lineage
             .insert(to.to_owned(), Inheritance { from, widen });
         Ok(())
+    }
+
+    /// Notes that an arm is asked no more, until [`RewardState::reinstate`]; a policy built from then on knows it as little
+    /// as an arm without events.
+    pub fn retire(&mut self, arm: &str) {
+        self.retired.insert(arm.to_owned());
+    }
+
+    /// Notes that an arm is asked again.
+    pub fn reinstate(&mut self, arm: &str) {
+        self.retired.remove(arm);
+    }
+
+    /// Whether an arm is retired.
+    pub fn is_retired(&self, arm: &str) -> bool {
+        self.retired.contains(arm)
     }
 
     /// How many events the arm has, inherited ones not counted.
@@ -209,6 +233,10 @@ impl RewardState {
         &self.arms
     }
 
+    pub(crate) fn retired(&self) -> &BTreeSet<String> {
+        &self.retired
+    }
+
     pub(crate) fn lineage(&self) -> &BTreeMap<String, Inheritance> {
         &self.lineage
     }
@@ -228,6 +256,7 @@ impl RewardState {
             schema,
             arms,
             lineage: BTreeMap::new(),
+            retired: BTreeSet::new(),
         };
         for (to, Inheritance { from, widen }) in lineage {
             state.inherit(from, to, *widen)?;
@@ -267,13 +296,17 @@ struct Parts {
     schema: FeatureSchema,
     arms: BTreeMap<String, ArmSums>,
     lineage: BTreeMap<String, Inheritance>,
+    #[serde(default)]
+    retired: BTreeSet<String>,
 }
 
 impl TryFrom<Parts> for RewardState {
     type Error = StateError;
 
     fn try_from(parts: Parts) -> Result<Self, StateError> {
-        Self::from_parts(parts.schema, parts.arms, &parts.lineage)
+        let mut state = Self::from_parts(parts.schema, parts.arms, &parts.lineage)?;
+        state.retired = parts.retired;
+        Ok(state)
     }
 }
 
@@ -408,6 +441,7 @@ mod tests {
         fn a_state_comes_back_from_json(events in prop::collection::vec(event(), 0..10)) {
             let mut state = fold(&events);
             state.inherit("b@2", "b@3", 4.0).unwrap();
+            state.retire("b@1");
             let json = serde_json::to_string(&state).unwrap();
             prop_assert_eq!(serde_json::from_str::<RewardState>(&json).unwrap(), state);
         }

@@ -328,14 +328,16 @@ fn mean(state: &RewardState) -> f64 {
     (rewards + PRIOR_MEAN * PRIOR_WEIGHT) / (state.total() as f64 + PRIOR_WEIGHT)
 }
 
-/// Each arm's own events and what it inherits, in the order of their ids.
+/// The events of each arm in force and what it inherits, in the order of their ids.
 fn effective_events(state: &RewardState) -> BTreeMap<String, Events> {
     let own = |(arm, sums): (&String, &ArmSums)| {
         let (sums, weight) = (sums.clone(), sums.count as f64);
         (arm.clone(), Events { sums, weight })
     };
-    let mut effective: BTreeMap<String, Events> = state.sums().iter().map(own).collect();
-    for heir in state.lineage().keys() {
+    let in_force = |arm: &String| !state.is_retired(arm);
+    let known = state.sums().iter().filter(|(arm, _)| in_force(arm));
+    let mut effective: BTreeMap<String, Events> = known.map(own).collect();
+    for heir in state.lineage().keys().filter(|arm| in_force(arm)) {
         let mut sums = ArmSums::new(state.schema().dimension);
         let (mut arm, mut widen, mut weight) = (heir.as_str(), 1.0, 0.0);
         loop {
@@ -396,6 +398,31 @@ mod tests {
         close(
             ridge.deviation().powi(2),
             0.5 * (1.0 / 16.0 - 1.25 / 36.0 + 0.25),
+        );
+    }
+
+    #[test]
+    fn a_retired_arm_is_unknown_but_its_heir_is_not() {
+        let mut state = RewardState::new(&SCHEMA);
+        for _ in 0..100 {
+            state.update("a@1", &x(1.0, 0.5), 1.0).unwrap();
+            state.update("b@1", &x(1.0, 0.5), 0.0).unwrap();
+        }
+        state.inherit("a@1", "a@2", 4.0).unwrap();
+        let fit = |state: &RewardState| Ridge::fit(state, Strength::Fixed(1.0), true).unwrap();
+        let before = fit(&state);
+        state.retire("a@1");
+        let (after, at) = (fit(&state), [1.0, 0.5]);
+        assert_eq!(after.arms, ["a@2", "b@1"]);
+        close(after.predictions(&["a@1"], &at)[0], after.mean);
+        close(
+            after.predictions(&["a@2"], &at)[0],
+            before.predictions(&["a@2"], &at)[0],
+        );
+        state.reinstate("a@1");
+        assert_eq!(
+            fit(&state).predictions(&["a@1"], &at),
+            before.predictions(&["a@1"], &at)
         );
     }
 

@@ -18,7 +18,7 @@ use crate::{
 /// and the SHA-256 of all before; then, if it is signed, 32 bytes of HMAC-SHA-256 (RFC 2104) over all before that. All
 /// numbers are little-endian; floats are kept bit for bit.
 ///
-/// Format 2 added the reward model, the golden vectors and the signature; format 1 is read for ever.
+/// Format 2 added retired arms, the reward model, the golden vectors and the signature; format 1 is read for ever.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// The format it was read from or will be written in; [`Snapshot::FORMAT`] for new ones.
@@ -196,6 +196,10 @@ impl Snapshot {
         for decision in &self.pending {
             write_pending(&mut writer, decision);
         }
+        writer.u64(self.state.retired().len() as u64);
+        for arm in self.state.retired() {
+            writer.text(arm);
+        }
         writer.u8(u8::from(self.model.is_some()));
         if let Some(model) = &self.model {
             model.write(&mut writer);
@@ -317,10 +321,13 @@ fn read(reader: &mut Reader<'_>, format: u32) -> Result<Snapshot, SnapshotError>
     let (version, through) = (reader.u64()?, reader.u64()?);
     let pending_max = usize::try_from(reader.u64()?).unwrap_or(usize::MAX);
     let evicted = reader.u64()?;
-    let state = read_state(reader, schema)?;
+    let mut state = read_state(reader, schema)?;
     let pending = read_all_pending(reader, &schema, pending_max)?;
     let (mut model, mut golden) = (None, Vec::new());
     if format > 1 {
+        for _ in 0..reader.u64()? {
+            state.retire(reader.text()?);
+        }
         model = match reader.u8()? {
             0 => None,
             1 => Some(LinearModel::read(reader, schema.dimension)?),

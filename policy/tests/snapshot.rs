@@ -107,6 +107,7 @@ fn trained() -> Snapshot {
         weights: vec![0.5, -0.25, 0.125],
     };
     let mut snapshot = snapshot();
+    snapshot.state.retire("c@1");
     snapshot.model = Some(LinearModel {
         recipe: "linear".to_owned(),
         trained_on: (3, 42),

@@ -255,6 +255,13 @@ impl Resumed {
         }
     }
 
+    /// Arms that something was learned of and that were not retired, as `name@version`.
+    pub fn known_arms(&self) -> Vec<String> {
+        let state = self.fold.learner().state();
+        let arms = state.arms().filter(|arm| !state.is_retired(arm));
+        arms.map(str::to_owned).collect()
+    }
+
     /// Puts the first policies on record and starts to follow the log.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use echo_experience::{ConfigurationChanged, ModelPublished, Record};
 use echo_model::ProjectCache;
+use echo_sim::learning::RETIRED;
 
 use crate::arm::Arm;
 use crate::arms::{Arms, Embedded};
@@ -208,7 +209,7 @@ fn swap(echo: &Echo, before: &Arms, live: Live, reason: &str) {
         .iter()
         .filter(|arm| !new.contains(&arm.id().to_owned()))
     {
-        echo.record(published(echo, gone, &format!("retired: {reason}")));
+        echo.record(published(echo, gone, &format!("{RETIRED}: {reason}")));
     }
     let was_tried =
         |arm: &Arm, live: &Live| live.bounds.iter().any(|bound| bound.pattern == arm.id());

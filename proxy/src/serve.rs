@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use echo_experience::{Log, LogError, Recovery};
+use echo_experience::{Log, LogError, ModelPublished, Record, Recovery};
 use echo_model::{ProjectCache, ProjectLimits};
 use echo_policy::FeatureSchema;
+use echo_sim::learning::RETIRED;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -172,7 +173,7 @@ impl Server {
         echo.metrics
             .policy_version
             .set(i64::try_from(version).unwrap_or(i64::MAX));
-        record_models(&echo);
+        record_models(&echo, &start.known_arms());
         let administering = admin::listen(&echo)
             .await
             .map_err(|(address, source)| StartError::Bind { address, source })?;
@@ -290,8 +291,20 @@ fn report(recovery: &Recovery) {
     }
 }
 
-fn record_models(echo: &Echo) {
-    for arm in echo.live.load().arms.iter() {
+/// Puts the arms in force on record, and those that no longer are since the configuration changed.
+fn record_models(echo: &Echo, known: &[String]) {
+    let live = echo.live.load();
+    let in_force = live.arms.ids();
+    for gone in known.iter().filter(|arm| !in_force.contains(arm)) {
+        echo.record(Record::ModelPublished(ModelPublished {
+            at_ms: echo.clock.now_ms(),
+            arm: gone.clone(),
+            kind: String::new(),
+            sha256: None,
+            reason: format!("{RETIRED}: start"),
+        }));
+    }
+    for arm in live.arms.iter() {
         echo.record(published(echo, arm, "start"));
     }
 }

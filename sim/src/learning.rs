@@ -17,7 +17,8 @@ pub use crate::error::FoldError;
 /// Learned from are decisions that the policy drew (not those whose arm the client named), of users
 /// outside the control cohort, answered whole by the arm drawn. Of several alternatives in one answer
 /// the first is looked at, which is the one that editors show. A new version of an arm starts from what
-/// its newest predecessor with any reward has learned, with [`WIDEN`] times the variance.
+/// its newest predecessor with any reward has learned, with [`WIDEN`] times the variance. An arm that is asked no more is
+/// retired: policies know nothing of it until it is asked again.
 #[derive(Debug, Clone)]
 pub struct Fold {
     learner: Learner,
@@ -73,7 +74,12 @@ impl Fold {
                 Ok(())
             }
             Record::ModelPublished(published) => {
-                self.inherit(&published.arm);
+                if published.reason.starts_with(RETIRED) {
+                    self.learner.retire(&published.arm);
+                } else {
+                    self.learner.reinstate(&published.arm);
+                    self.inherit(&published.arm);
+                }
                 Ok(())
             }
             _ => Ok(()),
@@ -202,6 +208,9 @@ impl Fold {
         Ok(())
     }
 }
+
+/// What the reason of a model's record begins with when the model is asked no more.
+pub const RETIRED: &str = "retired";
 
 /// How many times the variance of its predecessor a new version of an arm starts with: each event of
 /// the predecessor counts a quarter.

@@ -95,8 +95,20 @@ impl Site {
     ///
     /// [`LoadError`] when one is missing that the run cannot do without.
     pub fn prepare(build: bool) -> Result<Self, LoadError> {
-        let cores =
-            Cores::share().map_err(|error| LoadError::program("sched_setaffinity", error))?;
+        Self::on(Cores::share(), build)
+    }
+
+    /// The same with all cores left to everybody.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::prepare`].
+    pub fn prepare_together(build: bool) -> Result<Self, LoadError> {
+        Self::on(Cores::together(), build)
+    }
+
+    fn on(cores: std::io::Result<Cores>, build: bool) -> Result<Self, LoadError> {
+        let cores = cores.map_err(|error| LoadError::program("sched_setaffinity", error))?;
         let echo = echo::provide(build, &cores)?;
         let beside = echo.parent().unwrap_or(Path::new("."));
         let folder =
@@ -190,6 +202,14 @@ impl Running {
             Server::None => None,
             Server::Nginx(nginx) => Some(&nginx.process),
             Server::Echo(echo) => Some(&echo.process),
+        }
+    }
+
+    /// The data directory of echo-proxy.
+    pub fn data_dir(&self) -> Option<PathBuf> {
+        match &self.server {
+            Server::Echo(echo) => Some(echo.data_dir()),
+            _ => None,
         }
     }
 

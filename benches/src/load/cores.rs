@@ -10,8 +10,9 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cores {
     all: CpuSet,
-    proxy: usize,
-    others: usize,
+    proxy: CpuSet,
+    others: CpuSet,
+    description: String,
 }
 
 impl Cores {
@@ -25,13 +26,36 @@ impl Cores {
         let all = sched_getaffinity(None)?;
         let mut usable = (0..CpuSet::MAX_CPU).filter(|core| all.is_set(*core));
         let proxy = usable.next().unwrap_or(0);
+        let others = usable.next_back().unwrap_or(proxy);
         let cores = Self {
             all,
-            proxy,
-            others: usable.next_back().unwrap_or(proxy),
+            proxy: only(proxy),
+            others: only(others),
+            description: format!(
+                "{} cores; each proxy alone on core {proxy}; upstream and generator together on core {others}",
+                all.count()
+            ),
         };
-        pin(cores.others)?;
+        sched_setaffinity(None, &cores.others)?;
         Ok(cores)
+    }
+
+    /// Leaves all cores to everybody.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn together() -> io::Result<Self> {
+        let all = sched_getaffinity(None)?;
+        Ok(Self {
+            all,
+            proxy: all,
+            others: all,
+            description: format!(
+                "{} cores for proxy, upstream and generator together",
+                all.count()
+            ),
+        })
     }
 
     /// Runs `start` on the proxy's core: the process that it starts inherits the core.
@@ -40,9 +64,9 @@ impl Cores {
     ///
     /// When the system refuses to move the thread.
     pub fn on_the_proxys<T>(&self, start: impl FnOnce() -> T) -> io::Result<T> {
-        pin(self.proxy)?;
+        sched_setaffinity(None, &self.proxy)?;
         let started = start();
-        pin(self.others)?;
+        sched_setaffinity(None, &self.others)?;
         Ok(started)
     }
 
@@ -54,21 +78,18 @@ impl Cores {
     pub fn on_all<T>(&self, work: impl FnOnce() -> T) -> io::Result<T> {
         sched_setaffinity(None, &self.all)?;
         let done = work();
-        pin(self.others)?;
+        sched_setaffinity(None, &self.others)?;
         Ok(done)
     }
 
     /// The sharing in words.
     pub fn describe(&self) -> String {
-        let (count, proxy, others) = (self.all.count(), self.proxy, self.others);
-        format!(
-            "{count} cores; each proxy alone on core {proxy}; upstream and generator together on core {others}"
-        )
+        self.description.clone()
     }
 }
 
-fn pin(core: usize) -> io::Result<()> {
+fn only(core: usize) -> CpuSet {
     let mut one = CpuSet::new();
     one.set(core);
-    Ok(sched_setaffinity(None, &one)?)
+    one
 }

@@ -60,6 +60,11 @@ impl EchoProxy {
         })
     }
 
+    /// Its data directory.
+    pub(super) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     /// Stops it, and says how long that took.
     ///
     /// # Errors
