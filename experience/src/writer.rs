@@ -14,6 +14,7 @@ use crate::health::Health;
 use crate::journal::Journal;
 use crate::lock::DirectoryLock;
 use crate::options::{LogOptions, Step};
+use crate::priority::lower_priority;
 use crate::queue::{Command, Line, Queue, Reply, Work};
 use crate::revival::reopen;
 use crate::seal::{Sealed, seal};
@@ -270,6 +271,7 @@ impl Writer {
         let done = SealedGuard(Arc::clone(&self.queue));
         let work = move || {
             let _done = done;
+            lower_priority();
             seal(&directory, &options, from, through)
         };
         match thread::Builder::new()

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use echo_experience::{LogError, LogReader, PolicyPublished, Record};
+use echo_experience::{LogError, LogReader, PolicyPublished, Record, lower_priority};
 use echo_policy::{FeatureSchema, Policy, PolicyError, PolicySpec, ShareBound};
 use echo_sim::learning::{Fold, FoldError};
 use tokio::sync::{mpsc, oneshot};
@@ -291,7 +291,10 @@ impl Resumed {
         };
         // The log is read by blocking calls, on a thread of its own.
         let runtime = tokio::runtime::Handle::current();
-        let following = move || runtime.block_on(following.run());
+        let following = move || {
+            lower_priority();
+            runtime.block_on(following.run());
+        };
         Ok(Learner(tokio::task::spawn_blocking(following)))
     }
 }

@@ -4,6 +4,7 @@
 //! arm for each compares the arms on the same text before the same user: what is taken names the winner.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use echo_reward::Window;
@@ -12,7 +13,11 @@ use crate::watch::UserKey;
 
 /// The last slate of each user.
 #[derive(Debug, Default)]
-pub struct Slates(DashMap<UserKey, Slate>);
+pub struct Slates {
+    open: DashMap<UserKey, Slate>,
+    /// Requests so far.
+    asked: AtomicUsize,
+}
 
 #[derive(Debug)]
 struct Slate {
@@ -36,8 +41,12 @@ impl Slates {
         at_ms: i64,
         draw: impl FnOnce(&[String]) -> Result<(T, String), E>,
     ) -> Result<T, E> {
-        if self.0.len() > USERS {
-            self.0.retain(|_, slate| at_ms - slate.at_ms < SLATE_MS);
+        if self
+            .asked
+            .fetch_add(1, Ordering::Relaxed)
+            .is_multiple_of(FORGET_EVERY)
+        {
+            self.open.retain(|_, slate| at_ms - slate.at_ms < SLATE_MS);
         }
         let mut hasher = DefaultHasher::new();
         window.hash(&mut hasher);
@@ -47,7 +56,7 @@ impl Slates {
             at_ms,
             arms: Vec::new(),
         };
-        let mut slate = self.0.entry(user.clone()).or_insert_with(new);
+        let mut slate = self.open.entry(user.clone()).or_insert_with(new);
         if slate.place != place || at_ms - slate.at_ms >= SLATE_MS {
             *slate = new();
         }
@@ -62,8 +71,8 @@ impl Slates {
 /// Requests for one place belong together for so long after the first, in milliseconds.
 const SLATE_MS: i64 = 1_000;
 
-/// Users beyond whom old slates are forgotten.
-const USERS: usize = 10_000;
+/// Old slates are forgotten once in so many requests, so that this costs each of them next to nothing.
+const FORGET_EVERY: usize = 10_000;
 
 #[cfg(test)]
 mod tests {

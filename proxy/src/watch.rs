@@ -1,5 +1,8 @@
 //! Follows the open proposals of all users.
 
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
 use dashmap::DashMap;
 use echo_reward::{Change, Event, Outcome, Proposal, TrackerLimits, UserTracker, Window};
 
@@ -49,6 +52,8 @@ pub struct Watch {
     limits: TrackerLimits,
     users_limit: usize,
     users: DashMap<UserKey, UserTracker>,
+    /// Every user once, in the order in which they make room.
+    order: Mutex<VecDeque<UserKey>>,
     decisions: DashMap<u128, Known>,
 }
 
@@ -67,6 +72,7 @@ impl Watch {
             limits,
             users_limit,
             users: DashMap::new(),
+            order: Mutex::default(),
             decisions: DashMap::new(),
         }
     }
@@ -118,7 +124,10 @@ impl Watch {
             events: Vec::new(),
         };
         self.decisions.entry(proposal.decision).or_insert(known);
-        let mut changes = self.make_room(user);
+        let mut changes = Vec::new();
+        if !self.users.contains_key(user) {
+            changes = self.enter(user);
+        }
         let mut tracker = self
             .users
             .entry(user.clone())
@@ -207,19 +216,40 @@ impl Watch {
         self.users.iter().map(|tracker| tracker.open()).sum()
     }
 
-    /// Forgets a user, an idle one if it can, when one more than allowed comes.
-    fn make_room(&self, user: &UserKey) -> Vec<Change> {
-        if self.users.len() < self.users_limit || self.users.contains_key(user) {
-            return Vec::new();
+    /// Takes in a new user. Where that is one more than allowed, the one who came first is forgotten; users with open
+    /// proposals are passed over, but for no more than a few: what a request costs does not grow with the users.
+    fn enter(&self, user: &UserKey) -> Vec<Change> {
+        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changes = Vec::new();
+        let mut passed_over = 0;
+        while order.len() >= self.users_limit.max(1) {
+            let Some(first) = order.pop_front() else {
+                break;
+            };
+            let is_busy = self
+                .users
+                .get(&first)
+                .is_some_and(|tracker| tracker.open() > 0);
+            if is_busy && passed_over < PASSED_OVER {
+                passed_over += 1;
+                order.push_back(first);
+                continue;
+            }
+            if let Some((_, mut tracker)) = self.users.remove(&first) {
+                changes.extend(tracker.evict());
+            }
         }
-        let idle = self.users.iter().find(|entry| entry.value().open() == 0);
-        let victim = idle
-            .or_else(|| self.users.iter().next())
-            .map(|entry| entry.key().clone());
-        let removed = victim.and_then(|victim| self.users.remove(&victim));
-        removed.map_or_else(Vec::new, |(_, mut tracker)| tracker.evict())
+        // Another request of the same user may have entered him meanwhile.
+        if let dashmap::Entry::Vacant(vacant) = self.users.entry(user.clone()) {
+            vacant.insert(UserTracker::new(self.limits));
+            order.push_back(user.clone());
+        }
+        changes
     }
 }
+
+/// Users with open proposals who are passed over in search of one to forget.
+const PASSED_OVER: usize = 8;
 
 /// A decision is known to events for this many times the longest life of a proposal.
 const DECISION_LIVES: i64 = 4;
@@ -294,6 +324,21 @@ mod tests {
             watch.event("t", &accepted(1), 9, 10_000_000),
             EventEffect::Unknown
         );
+    }
+
+    #[test]
+    fn who_has_nothing_open_makes_room_before_who_has() {
+        let watch = Watch::new(TrackerLimits::default(), 3);
+        for (id, name) in (0..).zip(["busy", "idle", "late"]) {
+            watch.proposed(&user(name), Proposal::new(id, 0, "f(1)", &ASKED, 0));
+        }
+        watch.forget(1, 0);
+        let told = watch.proposed(&user("new"), Proposal::new(9, 0, "f(1)", &ASKED, 0));
+        assert_eq!((told, watch.open()), (Vec::new(), 3));
+        assert!(
+            !watch.users.contains_key(&user("idle")) && watch.users.contains_key(&user("busy"))
+        );
+        assert_eq!(watch.users.len(), watch.order.lock().unwrap().len());
     }
 
     #[test]

@@ -12,6 +12,10 @@ use echo_benches::report;
 /// requests, compares latencies, and repeats every decision from the log.
 #[derive(Debug, Parser)]
 #[command(name = "swaps", max_term_width = 100)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 struct Arguments {
     /// Requests a second
     #[arg(long, default_value_t = 2_000)]
@@ -28,6 +32,10 @@ struct Arguments {
     /// Changes of an arm's version
     #[arg(long, default_value_t = 100)]
     models: usize,
+    /// Let users go on typing, so that proposals are followed and learned from; else every request comes from another
+    /// user
+    #[arg(long)]
+    learning: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -66,6 +74,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         window: Duration::from_secs_f64(arguments.window),
         policies: arguments.policies,
         models: arguments.models,
+        learning: arguments.learning,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

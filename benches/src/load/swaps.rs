@@ -30,6 +30,9 @@ pub struct Swaps {
     pub policies: usize,
     /// Changes of an arm's version in all windows together.
     pub models: usize,
+    /// Whether users go on typing, so that proposals are followed and learned from; else every request comes from
+    /// another user.
+    pub learning: bool,
 }
 
 /// What a run of swaps came to.
@@ -76,17 +79,25 @@ const BEHAVIOUR: Behaviour = Behaviour {
 const USERS: usize = 1_024;
 
 impl Swaps {
+    fn contender(&self) -> Contender {
+        if self.learning {
+            Contender::EchoLearning
+        } else {
+            Contender::EchoRouted
+        }
+    }
+
     /// Runs the load and the swaps.
     ///
     /// # Errors
     /// [`LoadError`] when the proxy fails as a whole, or does not swap.
     pub async fn run(&self, site: &Site) -> Result<SwapReport, LoadError> {
-        let running = site.start(Contender::EchoLearning, false)?;
+        let running = site.start(self.contender(), false)?;
         let data_dir = running
             .data_dir()
             .ok_or_else(|| LoadError::program("echo-proxy", "it has no data directory"))?;
         let operator = Operator::new(&data_dir, site)?;
-        let typing = Contender::EchoLearning.typing(BEHAVIOUR, false, USERS);
+        let typing = self.contender().typing(BEHAVIOUR, false, USERS);
         let mut load = Load::open(running.address, typing, self.rate).await?;
         // Connections, caches and the log's files are warm before anything counts.
         load.window(self.window.min(Duration::from_secs(3))).await;
