@@ -74,7 +74,8 @@ pub fn evaluate(path: &Path, settings: &EvaluationSettings) -> Result<Evaluation
         return Err(ReplayError::Split { split });
     }
     let log = LogRows::scan(path, settings.rows.clone())?;
-    let split_seq = split_seq(&log, settings)?;
+    let targets = [Some(&settings.target), settings.baseline.as_ref()];
+    let split_seq = split_seq(&log, settings, targets.into_iter().flatten())?;
     let how = Preparation {
         schema: &settings.rows.schema,
         scorer: settings.rows.scorer,
@@ -161,16 +162,19 @@ pub const UNDEFINED_SHARE_MAX: f64 = 0.05;
 const MEAN_WEIGHT_Z: f64 = 4.0;
 
 /// Where the evaluated part begins, for targets that learn.
-fn split_seq(log: &LogRows, settings: &EvaluationSettings) -> Result<Option<u64>, ReplayError> {
-    let targets = [Some(&settings.target), settings.baseline.as_ref()];
-    let needed = targets.into_iter().flatten().any(Target::needs_split);
+pub(crate) fn split_seq<'a>(
+    log: &LogRows,
+    settings: &EvaluationSettings,
+    mut targets: impl Iterator<Item = &'a Target>,
+) -> Result<Option<u64>, ReplayError> {
+    let needed = targets.any(Target::needs_split);
     let (Some(split), Some(_), true) = (settings.split, log.span_ms(), needed) else {
         return Ok(None);
     };
     split_at(log, split).map(Some)
 }
 
-fn fit_reward_model(
+pub(crate) fn fit_reward_model(
     log: &LogRows,
     from: u64,
     settings: &EvaluationSettings,
@@ -281,7 +285,7 @@ fn terms(row: &Row) -> Terms {
     }
 }
 
-fn distribution(policy: &Policy, row: &LoggedRow, key: DrawKey) -> Option<Vec<f64>> {
+pub(crate) fn distribution(policy: &Policy, row: &LoggedRow, key: DrawKey) -> Option<Vec<f64>> {
     let arms: Vec<&str> = row.arms.iter().map(String::as_str).collect();
     let distribution = policy.distribution(&row.features, &arms, key).ok()?;
     Some(distribution.probabilities().to_vec())

@@ -1,6 +1,8 @@
-//! Off-policy evaluation of a log that another system wrote: CSV or Parquet, with a map of its columns.
+//! Off-policy evaluation of a log that another system wrote: CSV or Parquet, with a map of its columns, or a decision
+//! log of Vowpal Wabbit.
 
 mod columns;
+mod dsjson;
 mod layout;
 mod model;
 mod reader;
@@ -28,8 +30,9 @@ pub use model::PredictionSource;
 pub struct ForeignSettings {
     /// The log.
     pub input: PathBuf,
-    /// What its columns hold.
-    pub map: ColumnMap,
+    /// What its columns hold. A decision log of Vowpal Wabbit says itself: of a map for it, only the range of rewards and
+    /// the targets count.
+    pub map: Option<ColumnMap>,
     /// The folder that files named in the map are looked for in.
     pub folder: PathBuf,
     /// `uniform`, `logged`, `always:ARM`, or the name of a target in the map.
@@ -45,7 +48,7 @@ pub struct ForeignSettings {
 
 impl ForeignSettings {
     /// The defaults for one log and target.
-    pub fn new(input: &Path, map: ColumnMap, folder: &Path, target: &str) -> Self {
+    pub fn new(input: &Path, map: Option<ColumnMap>, folder: &Path, target: &str) -> Self {
         Self {
             input: input.to_owned(),
             map,
@@ -138,10 +141,11 @@ pub fn evaluate_foreign(
         what,
     };
     let source = Source::open(&settings.input).map_err(at)?;
+    let map = source.map(settings.map.as_ref()).map_err(at)?;
     let header = source.header().map_err(at)?;
     let mut predictions = settings
         .predictions
-        .unwrap_or(if settings.map.predictions.is_some() {
+        .unwrap_or(if map.predictions.is_some() {
             PredictionSource::Columns
         } else {
             PredictionSource::Tabular {
@@ -149,14 +153,14 @@ pub fn evaluate_foreign(
                 folds: 5,
             }
         });
-    if predictions == PredictionSource::Columns && settings.map.predictions.is_none() {
+    if predictions == PredictionSource::Columns && map.predictions.is_none() {
         return Err(at(
             "predictions from columns need `predictions` in the map".to_owned()
         ));
     }
     let with_columns = predictions == PredictionSource::Columns;
     let layout = Layout::new(
-        &settings.map,
+        &map,
         &settings.folder,
         &settings.target,
         &header,

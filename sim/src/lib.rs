@@ -58,7 +58,9 @@ pub mod foreign;
 pub mod learning;
 
 mod clusters;
+mod compare;
 mod covariances;
+mod dsjson;
 mod error;
 mod estimate;
 mod evaluate;
@@ -80,6 +82,8 @@ mod user_ratio;
 mod weights;
 
 pub use clusters::Clusters;
+pub use compare::{Compared, Comparison, compare};
+pub use dsjson::export_dsjson;
 pub use error::{EstimateError, FoldError, ReplayError, RewardModelError, RowError};
 pub use estimate::{ByUser, Estimate, EstimateSettings, Estimator, MINIMUM_CLUSTERS};
 pub use evaluate::{EvaluationSettings, UNDEFINED_SHARE_MAX, evaluate};

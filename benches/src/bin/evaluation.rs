@@ -162,7 +162,7 @@ fn speed(rows: u64) -> Result<String, Box<dyn Error>> {
         ("Parquet, all threads, all estimators", 0),
         ("Parquet, all threads, all estimators, 200 replicates", 200),
     ] {
-        let mut settings = ForeignSettings::new(&path, map.clone(), folder.path(), "uniform");
+        let mut settings = ForeignSettings::new(&path, Some(map.clone()), folder.path(), "uniform");
         settings.suite.replicates = replicates;
         let started = Instant::now();
         evaluate_foreign(&settings, &|_| ())?;

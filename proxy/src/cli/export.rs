@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use echo_sim::{RowOptions, export};
+use echo_sim::{RowOptions, export, export_dsjson};
 
 use super::Outcome;
 use crate::serve::default_data_dir;
@@ -14,7 +14,8 @@ pub(super) struct Arguments {
     /// Folder of the log [default: echo-proxy in the user's data folder]
     #[arg(long, value_name = "DIR", conflicts_with = "log")]
     data_dir: Option<PathBuf>,
-    /// The Parquet file to write; docs/log-schema.md tells its columns
+    /// The file to write: Parquet, whose columns docs/log-schema.md tells; or Vowpal Wabbit's decision
+    /// logs (--dsjson), if its name ends in .dsjson
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
     /// What an outcome is worth: retained@1, accepted@1, chars@1 or cursor@1
@@ -36,7 +37,15 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         include_control: arguments.include_control,
         ..RowOptions::default()
     };
-    let exported = export(&path, &options, &arguments.output)?;
+    let is_dsjson = arguments
+        .output
+        .extension()
+        .is_some_and(|ending| ending == "dsjson");
+    let exported = if is_dsjson {
+        export_dsjson(&path, &options, &arguments.output)?
+    } else {
+        export(&path, &options, &arguments.output)?
+    };
     if arguments.json {
         println!("{}", serde_json::to_string(&exported)?);
         return Ok(ExitCode::SUCCESS);

@@ -1,3 +1,4 @@
+mod comparison;
 mod estimators;
 mod foreign;
 
@@ -38,6 +39,9 @@ pub(super) struct Arguments {
     /// A policy to compare it with
     #[arg(long, value_name = "SPEC")]
     baseline: Option<Target>,
+    /// Compare the policy with these others on the same rows, by intervals that hold together; may be repeated
+    #[arg(long, value_name = "SPEC", conflicts_with_all = ["baseline", "verify"])]
+    compare: Vec<Target>,
     /// What an outcome is worth: retained@1, accepted@1, chars@1 or cursor@1
     #[arg(long, default_value = "retained@1", value_parser = echo_reward::Scorer::by_measures)]
     scorer: echo_reward::Scorer,
@@ -95,6 +99,11 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     settings.estimates.level = Level::new(arguments.level)?;
     settings.estimates.minimum_effective = arguments.shown.least_effective;
     settings.suite = arguments.shown.settings(settings.estimates.level)?;
+    if !arguments.compare.is_empty() {
+        let mut targets = vec![settings.target.clone()];
+        targets.extend(arguments.compare.iter().cloned());
+        return comparison::run(&path, &targets, &settings, &arguments.shown, arguments.json);
+    }
     let mut evaluation = evaluate(&path, &settings)?;
     arguments.shown.select(&mut evaluation.values)?;
     arguments

@@ -1,10 +1,12 @@
-//! Columns of CSV and Parquet files, a batch of rows at a time.
+//! Columns of CSV, Parquet and decision-log files, a batch of rows at a time.
 
 use std::fs::File;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::columns::ColumnMap;
+use super::dsjson;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{
     Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
@@ -49,20 +51,35 @@ pub(crate) struct Batch {
 pub(crate) enum Source<'a> {
     Csv(&'a Path),
     Parquet(&'a Path),
+    DsJson(&'a Path),
 }
 
 impl<'a> Source<'a> {
-    /// Parquet by its first bytes, else CSV.
+    /// Parquet by its first bytes, a decision log of Vowpal Wabbit if these open an object, else CSV.
     pub(crate) fn open(path: &'a Path) -> Result<Self, String> {
         use std::io::Read as _;
-        let mut start = [0; 4];
+        let mut start = [0; 16];
         let mut file = File::open(path).map_err(|error| error.to_string())?;
         let read = file.read(&mut start).map_err(|error| error.to_string())?;
-        Ok(if start[..read] == *b"PAR1" {
+        let start = &start[..read];
+        Ok(if start.starts_with(b"PAR1") {
             Self::Parquet(path)
+        } else if dsjson::is_meant(start) {
+            Self::DsJson(path)
         } else {
             Self::Csv(path)
         })
+    }
+
+    /// What the columns hold: as given, or as the format says.
+    pub(crate) fn map(&self, given: Option<&ColumnMap>) -> Result<ColumnMap, String> {
+        match (self, given) {
+            (Self::DsJson(path), _) => dsjson::map(path, given),
+            (_, Some(map)) => Ok(map.clone()),
+            (_, None) => {
+                Err("what its columns hold must be said: give a map of columns".to_owned())
+            }
+        }
     }
 
     /// The names of the columns.
@@ -73,6 +90,7 @@ impl<'a> Source<'a> {
                 let header = reader.headers().map_err(|error| error.to_string())?;
                 Ok(header.iter().map(str::to_owned).collect())
             }
+            Self::DsJson(path) => dsjson::header(path),
             Self::Parquet(path) => {
                 let file = File::open(path).map_err(|error| error.to_string())?;
                 let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default());
@@ -98,6 +116,11 @@ impl<'a> Source<'a> {
             Self::Csv(path) => {
                 let mut all = new();
                 csv_batches(path, wanted, texts, |batch| step(&mut all, batch))?;
+                Ok(all)
+            }
+            Self::DsJson(path) => {
+                let mut all = new();
+                dsjson::batches(path, wanted, texts, |batch| step(&mut all, batch))?;
                 Ok(all)
             }
             Self::Parquet(path) => {

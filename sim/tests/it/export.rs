@@ -25,8 +25,12 @@ fn an_exported_log_is_worth_what_the_log_is() {
             &EvaluationSettings::new(target.parse().unwrap()),
         )
         .unwrap();
-        let settings =
-            ForeignSettings::new(&table, map.clone(), world.path(), &format!("{target}@1"));
+        let settings = ForeignSettings::new(
+            &table,
+            Some(map.clone()),
+            world.path(),
+            &format!("{target}@1"),
+        );
         let back = evaluate_foreign(&settings, &|_| ()).unwrap();
         assert_eq!(
             (back.rows, direct.rows.rows),

@@ -37,7 +37,7 @@ fn fixture() -> String {
 
 fn settings(input: &Path, map: &str, target: &str) -> ForeignSettings {
     let map: ColumnMap = toml::from_str(map).unwrap();
-    ForeignSettings::new(input, map, input.parent().unwrap(), target)
+    ForeignSettings::new(input, Some(map), input.parent().unwrap(), target)
 }
 
 fn evaluate(settings: &ForeignSettings) -> Result<ForeignEvaluation, String> {

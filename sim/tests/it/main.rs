@@ -1,7 +1,9 @@
 //! Tests of echo-sim from the outside.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod comparison;
 mod coverage;
+mod dsjson;
 mod editors;
 mod evaluation;
 mod export;

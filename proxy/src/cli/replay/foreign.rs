@@ -16,10 +16,11 @@ use crate::cli::Outcome;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A CSV or Parquet file with one decision a row, in place of Echo's own log
-    #[arg(long, value_name = "FILE", requires = "columns", conflicts_with_all = ["log", "data_dir", "baseline", "verify"])]
+    /// A CSV or Parquet file with one decision a row, or a decision log of Vowpal Wabbit (--dsjson), in place
+    /// of Echo's own log
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["log", "data_dir", "baseline", "verify", "compare"])]
     pub(super) input: Option<PathBuf>,
-    /// What the columns of --input hold: a TOML file, see docs/replay.md
+    /// What the columns of --input hold: a TOML file, see docs/replay.md; a decision log needs none
     #[arg(long, value_name = "MAP", requires = "input")]
     columns: Option<PathBuf>,
     /// Predicted rewards: columns, tabular[:prior=20,folds=5] or none [default: columns if the map names
@@ -36,11 +37,9 @@ pub(super) fn run(
     level: Level,
     json: bool,
 ) -> Outcome {
-    let path = arguments.columns.as_deref().unwrap_or(Path::new(""));
-    let at = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let text = std::fs::read_to_string(path).map_err(|error| at(&error))?;
-    let map: ColumnMap = toml::from_str(&text).map_err(|error| at(&error))?;
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let map = arguments.columns.as_deref().map(read).transpose()?;
+    let folder = arguments.columns.as_deref().and_then(Path::parent);
+    let folder = folder.unwrap_or(Path::new(""));
     let mut settings = ForeignSettings::new(input, map, folder, target);
     settings.predictions = arguments.predictions;
     settings.minimum_effective = shown.least_effective;
@@ -57,6 +56,12 @@ pub(super) fn run(
         print(&evaluation);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn read(path: &Path) -> Result<ColumnMap, String> {
+    let at = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| at(&error))?;
+    toml::from_str(&text).map_err(|error| at(&error))
 }
 
 /// A count of the rows that have been read, on a terminal.
