@@ -129,3 +129,76 @@ async fn what_cannot_be_evaluated_is_said_in_one_line() {
         assert!(complaint.contains(words), "{words}: {finished:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn echos_own_log_goes_out_as_decision_log_and_comes_back() {
+    let upstream = crate::upstream::Upstream::saying("total += value;").await;
+    let home = Home::new();
+    let config = format!(
+        "[policy]\nspec = \"uniform\"\n{}{}",
+        upstream.arm("a", ""),
+        upstream.arm("b", "")
+    );
+    let server = home.configured(&config).start().await;
+    let client = server.client();
+    for number in 0..120 {
+        let prompt = format!("for value in values[{number}] {{\n    ");
+        let request = serde_json::json!({"model": "echo", "prompt": prompt, "user": format!("u{}", number % 30)});
+        let answer = client.complete(&request).await;
+        let kind = if number % 2 == 0 {
+            "accepted"
+        } else {
+            "rejected"
+        };
+        let event = serde_json::json!({"decision_id": answer.decision(), "type": kind});
+        assert_eq!(client.event(&event).await.status, 200);
+    }
+    server.stop().await;
+    let (data, file) = (home.data(), home.path().join("log.dsjson"));
+    let (data, file) = (data.to_str().unwrap(), file.to_str().unwrap());
+    let exported = home
+        .command("export")
+        .args([data, "--output", file])
+        .finish()
+        .await;
+    assert!(
+        exported.stdout.starts_with("120 of 120 decisions"),
+        "{exported:?}"
+    );
+    let read = |arguments: &[&str]| {
+        home.command("replay")
+            .args(arguments.iter().copied())
+            .args(["--json"])
+            .finish()
+    };
+    let back = read(&["--input", file, "--target", "uniform"]).await;
+    let back: Value = serde_json::from_str(&back.stdout).unwrap();
+    assert_eq!((&back["rows"], &back["logged"]), (&120.into(), &0.5.into()));
+    // Many policies on the same rows.
+    let compared = read(&[
+        data,
+        "--policy",
+        "uniform",
+        "--compare",
+        "always:a",
+        "--compare",
+        "always:b",
+    ])
+    .await;
+    let compared: Value =
+        serde_json::from_str(&compared.stdout).unwrap_or_else(|_| panic!("{compared:?}"));
+    let policies = compared["policies"].as_array().unwrap();
+    assert_eq!((policies.len(), &compared["intervals"]), (3, &5.into()));
+    assert!(
+        policies[1]["difference"]["interval"]["lo"]
+            .as_f64()
+            .unwrap()
+            < 0.0
+    );
+    let table = home
+        .command("replay")
+        .args([data, "--policy", "uniform", "--compare", "always:a"])
+        .finish()
+        .await;
+    assert!(table.stdout.contains("hold together"), "{table:?}");
+}

@@ -9,20 +9,18 @@ use serde_json::{Value, json};
 
 use super::snapshots::Place;
 use crate::cli::Outcome;
-use crate::table::table;
 
 #[derive(Debug, Args)]
 pub(super) struct History {
     #[command(flatten)]
     place: Place,
-    /// Also what was only learned since the version before
+    /// Also what was only learned since the version before, and the models at every start
     #[arg(long)]
     all: bool,
 }
 
 pub(super) fn tell(arguments: &History) -> Outcome {
     let mut reader = LogReader::open(&arguments.place.folder())?;
-    let mut rows = Vec::new();
     for entry in reader.entries() {
         let entry = entry?;
         let Some(event) = event(&entry.record, arguments.all) else {
@@ -31,12 +29,8 @@ pub(super) fn tell(arguments: &History) -> Outcome {
         if arguments.place.json {
             println!("{}", event.json(entry.seq));
         } else {
-            rows.push(event.row(entry.seq));
+            event.print(entry.seq);
         }
-    }
-    if !arguments.place.json {
-        let header = vec!["record", "when", "what", "which", "why"];
-        println!("{}", table(header, rows));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -61,15 +55,11 @@ impl Event {
         })
     }
 
-    fn row(&self, seq: u64) -> Vec<String> {
+    fn print(&self, seq: u64) {
         let at = DateTime::from_timestamp_millis(self.at_ms).unwrap_or_default();
-        vec![
-            seq.to_string(),
-            at.to_rfc3339_opts(SecondsFormat::Secs, true),
-            self.what.to_owned(),
-            self.which.clone(),
-            self.why.clone(),
-        ]
+        let at = at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        println!("{seq:<9} {at}  {:<13} {}", self.what, self.which);
+        println!("          {}", self.why);
     }
 }
 
@@ -111,7 +101,7 @@ fn event(record: &Record, all: bool) -> Option<Event> {
                 "asked_by": verdict.asked_by,
             }),
         }),
-        Record::ModelPublished(published) => Some(Event {
+        Record::ModelPublished(published) if all || published.reason != "start" => Some(Event {
             at_ms: published.at_ms,
             what: "model",
             which: published.arm.clone(),
