@@ -58,7 +58,7 @@ impl Inverse {
 
     /// Takes an event in. `leaning` is A^-1 times some vector, and stays so.
     pub(crate) fn add(&mut self, x: &[f64], reward: f64, leaning: &mut [f64]) {
-        let w = self.times(x);
+        let w = self.times_sparse(x);
         let scale = 1.0 / (1.0 + dot(x, &w));
         let (u, v) = (reward - dot(x, &self.u), 1.0 - dot(x, &self.v));
         for (i, w_i) in w.iter().enumerate() {
@@ -76,6 +76,11 @@ impl Inverse {
             }
         }
         self.steps += 1;
+    }
+
+    /// How the weights change with the mean reward: each falls by so much for every unit of it.
+    pub(crate) fn slopes(&self) -> &[f64] {
+        &self.v
     }
 
     /// The weights for a mean reward.
@@ -109,6 +114,19 @@ impl Inverse {
     pub(crate) fn times(&self, x: &[f64]) -> Vec<f64> {
         let rows = self.rows.chunks_exact(self.dimension.max(1));
         rows.map(|row| dot(row, x)).collect()
+    }
+
+    /// A^-1 x, at a cost that goes with the entries of x that are not zero: A^-1 is symmetric, so that its rows are its
+    /// columns.
+    fn times_sparse(&self, x: &[f64]) -> Vec<f64> {
+        let mut product = vec![0.0; self.dimension];
+        let columns = self.rows.chunks_exact(self.dimension.max(1));
+        for (&x, column) in x.iter().zip(columns).filter(|(x, _)| **x != 0.0) {
+            for (sum, entry) in product.iter_mut().zip(column) {
+                *sum += x * entry;
+            }
+        }
+        product
     }
 
     /// The largest deviation of A A^-1 from the identity.

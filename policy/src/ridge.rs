@@ -52,6 +52,8 @@ struct Online {
     inverses: Vec<Inverse>,
     /// Of each known arm, `(A_a + lambda I)^-1 c`; empty without common weights.
     leanings: Vec<Vec<f64>>,
+    /// How every weight changes with the mean reward, stored as the weights are.
+    slopes: Vec<f64>,
     /// Events after which the prior is chosen anew.
     choose_at: u64,
     /// Events after which the common weights are solved anew.
@@ -63,11 +65,28 @@ impl Online {
         let mut online = Self {
             inverses,
             leanings: Vec::new(),
+            slopes: Vec::new(),
             choose_at: (learned + learned / 4).max(CHOOSE_FROM),
             lean_at: 0,
         };
         online.lean(common, learned);
+        let arms = online.inverses.len();
+        let dimension = online
+            .inverses
+            .first()
+            .map_or(0, |inverse| inverse.slopes().len());
+        online.slopes = vec![0.0; dimension * arms];
+        for arm in 0..arms {
+            online.slope(arm);
+        }
         online
+    }
+
+    fn slope(&mut self, arm: usize) {
+        let arms = self.inverses.len();
+        for (row, slope) in self.inverses[arm].slopes().iter().enumerate() {
+            self.slopes[row * arms + arm] = *slope;
+        }
     }
 
     fn lean(&mut self, common: &[f64], learned: u64) {
@@ -192,15 +211,26 @@ impl Ridge {
         };
         let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
         online.inverses[index].add(&wide, reward, &mut online.leanings[index]);
-        self.mean = mean(state);
-        if !self.common.is_empty() && learned >= online.lean_at {
+        let mean = mean(state);
+        let step = mean - std::mem::replace(&mut self.mean, mean);
+        let leans_anew = !self.common.is_empty() && learned >= online.lean_at;
+        if leans_anew {
             let prior = self.prior;
             self.common = common_weights(prior, &online.inverses, self.mean, self.dimension);
             online.lean(&self.common, learned);
         }
+        online.slope(index);
         if let Some(online) = self.online.take() {
-            for (arm, inverse) in online.inverses.iter().enumerate() {
-                self.set_theta(arm, inverse, &online.leanings[arm]);
+            if leans_anew {
+                for (arm, inverse) in online.inverses.iter().enumerate() {
+                    self.set_theta(arm, inverse, &online.leanings[arm]);
+                }
+            } else {
+                // The weights of the other arms have changed with the mean alone.
+                for (theta, slope) in self.thetas.iter_mut().zip(&online.slopes) {
+                    *theta -= step * slope;
+                }
+                self.set_theta(index, &online.inverses[index], &online.leanings[index]);
             }
             self.online = Some(online);
         }

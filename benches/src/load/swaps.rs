@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -350,7 +350,7 @@ struct Recorded {
 }
 
 impl Recorded {
-    fn read(data_dir: &PathBuf) -> Result<Self, LoadError> {
+    fn read(data_dir: &Path) -> Result<Self, LoadError> {
         let failed = |error: String| LoadError::program("the log", error);
         let found = verify(data_dir, &VerifySettings::default())
             .map_err(|error| failed(error.to_string()))?;

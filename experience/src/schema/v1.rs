@@ -14,10 +14,6 @@ pub const VERSION: u32 = 1;
 /// One logged fact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most records are decisions, so that a box would save nothing"
-)]
 pub enum Record {
     /// An arm was drawn for a request.
     Decision(Decision),

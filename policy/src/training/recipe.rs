@@ -90,18 +90,14 @@ impl FromStr for Recipe {
         let family = Family::ALL
             .into_iter()
             .find(|family| family.as_str() == name);
-        let penalty = match rest {
-            "" => None,
-            _ => {
-                let number = rest
-                    .strip_prefix("penalty=")
-                    .and_then(|number| number.parse::<f64>().ok());
-                Some(
-                    number
-                        .filter(|number| *number > 0.0 && *number <= 1e6)
-                        .ok_or_else(refused)?,
-                )
-            }
+        let penalty = if rest.is_empty() {
+            None
+        } else {
+            let number = rest
+                .strip_prefix("penalty=")
+                .and_then(|number| number.parse::<f64>().ok());
+            let number = number.filter(|number| *number > 0.0 && *number <= 1e6);
+            Some(number.ok_or_else(refused)?)
         };
         Ok(Self {
             family: family.ok_or_else(refused)?,

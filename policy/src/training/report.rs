@@ -132,7 +132,7 @@ fn auc(rows: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
             .iter()
             .take_while(|row| row.0 == rows[start].0)
             .count();
-        let rank = start as f64 + (ties as f64 + 1.0) / 2.0;
+        let rank = start as f64 + f64::midpoint(ties as f64, 1.0);
         let positive = rows[start..start + ties].iter().filter(|row| row.1).count() as f64;
         ranks += rank * positive;
         ones += positive;

@@ -98,12 +98,12 @@ pub(super) fn map(path: &Path, given: Option<&ColumnMap>) -> Result<ColumnMap, S
 
 /// The names of the columns, by the first line.
 pub(super) fn header(path: &Path) -> Result<Vec<String>, String> {
-    let mut count = 0;
-    let _first = decisions(path, |_, decision| {
-        count = decision.probabilities.len();
-        Err(String::new())
-    });
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut lines = BufReader::new(file).lines().map_while(Result::ok);
+    let first = lines.find(|line| !line.trim().is_empty());
+    let first: Option<Line> = first.and_then(|line| serde_json::from_str(&line).ok());
     let mut names = vec![ACTION.to_owned(), REWARD.to_owned()];
+    let count = first.map_or(0, |line| line.a.len());
     names.extend((1..=count).map(|action| format!("{PROBABILITY}{action}")));
     Ok(names)
 }
@@ -181,13 +181,13 @@ fn decisions(
         }
         let read: Line =
             serde_json::from_str(&line).map_err(|error| format!("line {number}: {error}"))?;
-        let decision = decision(read).map_err(|what| format!("line {number}: {what}"))?;
+        let decision = decision(&read).map_err(|what| format!("line {number}: {what}"))?;
         each(number, decision)?;
     }
     Ok(())
 }
 
-fn decision(line: Line) -> Result<Decision, String> {
+fn decision(line: &Line) -> Result<Decision, String> {
     if line.outcomes.is_some() {
         return Err(
             "a slate or a conditional bandit, of which each outcome would need its own row"
