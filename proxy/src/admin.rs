@@ -18,6 +18,7 @@ mod listen;
 mod models;
 mod policies;
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use axum::Router;
@@ -59,11 +60,11 @@ pub struct AdminError {
     status: StatusCode,
     message: String,
     /// The gate's verdict, where that is why.
-    verdict: Option<echo_sim::Verdict>,
+    verdict: Option<Box<echo_sim::Verdict>>,
 }
 
 impl AdminError {
-    fn new(status: StatusCode, message: impl ToString) -> Self {
+    fn new(status: StatusCode, message: impl Display) -> Self {
         Self {
             status,
             message: message.to_string(),
@@ -72,12 +73,12 @@ impl AdminError {
     }
 
     /// A request that makes no sense: 400.
-    fn invalid(message: impl ToString) -> Self {
+    fn invalid(message: impl Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
     /// A state of things in which it cannot be done: 409.
-    fn conflict(message: impl ToString) -> Self {
+    fn conflict(message: impl Display) -> Self {
         Self::new(StatusCode::CONFLICT, message)
     }
 
@@ -86,7 +87,7 @@ impl AdminError {
         Self {
             status: StatusCode::CONFLICT,
             message: format!("refused by the gate: {}", verdict.reasons.join(" ")),
-            verdict: Some(verdict),
+            verdict: Some(Box::new(verdict)),
         }
     }
 }

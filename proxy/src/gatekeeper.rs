@@ -45,7 +45,7 @@ pub struct Question {
 
 impl Question {
     /// May this policy take over from the one that runs?
-    pub fn policy(echo: &Echo, candidate: Target, asked_by: AskedBy) -> Self {
+    pub fn policy(echo: &Echo, candidate: &Target, asked_by: AskedBy) -> Self {
         let gate = &echo.live.load().config.gate;
         let mut settings = settings(echo, candidate.clone(), gate.file.margin);
         settings.share_most = gate.file.share_most;
@@ -93,7 +93,7 @@ impl Question {
     pub async fn ask(self, echo: &Echo) -> Result<Verdict, ReplayError> {
         let (path, settings) = (echo.roster.data_dir.clone(), self.settings.clone());
         let asked = tokio::task::spawn_blocking(move || gate(&path, &settings)).await;
-        let outcome = asked.unwrap_or_else(|_| Err(ReplayError::NoPublication));
+        let outcome = asked.unwrap_or(Err(ReplayError::BrokenOff));
         echo.record(Record::Verdict(self.record(echo, &outcome)));
         let accepted = outcome.as_ref().is_ok_and(|verdict| verdict.accepted);
         count(echo, accepted);
@@ -255,7 +255,7 @@ async fn judge_candidates(echo: &Echo) {
         if mode == in_force.mode {
             continue;
         }
-        let verdict = Question::policy(echo, target, AskedBy::Schedule)
+        let verdict = Question::policy(echo, &target, AskedBy::Schedule)
             .at(level)
             .ask(echo)
             .await;

@@ -157,7 +157,7 @@ mod tests {
         let back = back.back().unwrap();
         assert_eq!(back.mode, start.mode);
         assert!(back.reason.contains("randucb") && back.back().is_none());
-        std::fs::write(folder.path().join(FILE), "{").unwrap();
+        fs::write(folder.path().join(FILE), "{").unwrap();
         assert!(InForce::read(folder.path()).unwrap_err().contains(FILE));
     }
 }

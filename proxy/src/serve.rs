@@ -183,10 +183,10 @@ impl Server {
             .map_err(StartError::Learner)?;
         let gatekeeping = tokio::spawn(gatekeeper::keep(Arc::clone(&echo)));
         let settling = tokio::spawn(settle(Arc::clone(&echo)));
-        let router = app::router(Arc::clone(&echo));
+        let routes = app::router(Arc::clone(&echo));
         let serving = tokio::spawn(server::serve(
             listener,
-            router,
+            routes,
             limits,
             echo.stopping.clone().cancelled_owned(),
         ));

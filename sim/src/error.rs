@@ -313,6 +313,8 @@ pub enum ReplayError {
     RewardModel(RewardModelError),
     /// No candidate can be trained.
     Training(TrainingError),
+    /// The work was broken off before its end.
+    BrokenOff,
 }
 
 impl fmt::Display for ReplayError {
@@ -351,6 +353,7 @@ impl fmt::Display for ReplayError {
             Self::Estimate(error) => error.fmt(f),
             Self::RewardModel(error) => error.fmt(f),
             Self::Training(error) => error.fmt(f),
+            Self::BrokenOff => f.write_str("the work was broken off before its end"),
         }
     }
 }

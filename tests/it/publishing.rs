@@ -79,6 +79,33 @@ async fn learned(home: &Home, server: &Server) {
     .await;
 }
 
+/// Publishes what no server may take.
+async fn refused(home: &Home, candidate: &std::path::Path) {
+    let bytes = std::fs::read(candidate).unwrap();
+    let damaged = home.path().join("damaged.policy");
+    let mut changed = bytes.clone();
+    changed[bytes.len() / 2] ^= 1;
+    for (content, complaint) in [
+        (&changed[..], "checksum"),
+        (&bytes[..bytes.len() / 2], "is cut"),
+        (&b"PAR1"[..], "no policy snapshot"),
+    ] {
+        std::fs::write(&damaged, content).unwrap();
+        let refused = policy(
+            home,
+            &[
+                "publish",
+                &format!("snapshot:{}", damaged.display()),
+                "--force",
+            ],
+        )
+        .await;
+        assert!(refused.complaint().contains(complaint), "{refused:?}");
+    }
+    let no_floor = policy(home, &["publish", "squarecb:floor=0", "--force"]).await;
+    assert!(no_floor.complaint().contains("floor"), "{no_floor:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trained_policy_is_refused_or_accepted_published_and_rolled_back() {
     let (_good, _bad, arms) = two_arms().await;
@@ -135,29 +162,7 @@ async fn a_trained_policy_is_refused_or_accepted_published_and_rolled_back() {
     live(&server.client(), 20).await;
 
     // Damaged, foreign and unlike snapshots are refused, and what runs stays.
-    let bytes = std::fs::read(&candidate).unwrap();
-    let damaged = home.path().join("damaged.policy");
-    let mut changed = bytes.clone();
-    changed[bytes.len() / 2] ^= 1;
-    for (content, complaint) in [
-        (&changed[..], "checksum"),
-        (&bytes[..bytes.len() / 2], "is cut"),
-        (&b"PAR1"[..], "no policy snapshot"),
-    ] {
-        std::fs::write(&damaged, content).unwrap();
-        let refused = policy(
-            &home,
-            &[
-                "publish",
-                &format!("snapshot:{}", damaged.display()),
-                "--force",
-            ],
-        )
-        .await;
-        assert!(refused.complaint().contains(complaint), "{refused:?}");
-    }
-    let no_floor = policy(&home, &["publish", "squarecb:floor=0", "--force"]).await;
-    assert!(no_floor.complaint().contains("floor"), "{no_floor:?}");
+    refused(&home, &candidate).await;
     assert_eq!(status(&home).await["in_force"], after["in_force"]);
 
     // Back to what was in force before, and to a version as it was.

@@ -10,7 +10,7 @@ use echo_benches::report;
 use echo_policy::{DrawKey, FeatureSchema, Features, Policy, PolicySpec, RewardState};
 use serde_json::{Value, json};
 
-/// Compares the speed of decisions and of learning with Vowpal Wabbit's (from PyPI, in a virtual environment of its own
+/// Compares the speed of decisions and of learning with Vowpal Wabbit's (from `PyPI`, in a virtual environment of its own
 /// in the target folder): 8 arms, 64 features of which a third are set, the same contexts for both. VW's examples are
 /// parsed before the clock starts.
 #[derive(Debug, Parser)]
@@ -108,15 +108,27 @@ fn rows(count: usize) -> Result<Vec<Row>, Box<dyn Error>> {
     for _ in 0..count {
         let mut values = vec![1.0_f32];
         for _ in 1..schema.dimension {
-            let value = ((next() * 8_192.0).floor() / 4_096.0 - 1.0) as f32;
+            let value =
+                f32::from(i16::try_from(below(next(), 8_192)).unwrap_or(0) - 4_096) / 4_096.0;
             values.push(if next() < 1.0 / 3.0 { value } else { 0.0 });
         }
-        let arm = ((next() * 8.0) as usize).min(7);
+        let arm = below(next(), ARMS.len());
         let likely = 0.3 + 0.2 * f64::from(values[1 + arm]);
         let reward = f64::from(u8::from(next() < likely));
         rows.push((Features::from_logged(values, &schema)?, arm, reward));
     }
     Ok(rows)
+}
+
+/// A whole number below `bound` from a number in [0, 1).
+fn below(share: f64, bound: usize) -> usize {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "in [0, bound)"
+    )]
+    let number = (share * bound as f64) as usize;
+    number.min(bound - 1)
 }
 
 fn as_json(rows: &[Row]) -> Value {

@@ -76,7 +76,7 @@ pub(super) async fn keep(State(echo): State<Arc<Echo>>, body: Bytes) -> Answer {
 pub(super) async fn gate(State(echo): State<Arc<Echo>>, body: Bytes) -> Answer {
     let asked: Publish = read(&body)?;
     let (_, target) = candidate(&echo, &asked.candidate)?;
-    let verdict = Question::policy(&echo, target, AskedBy::Command)
+    let verdict = Question::policy(&echo, &target, AskedBy::Command)
         .ask(&echo)
         .await;
     verdict
@@ -90,7 +90,7 @@ pub(super) async fn publish(State(echo): State<Arc<Echo>>, body: Bytes) -> Answe
     let (reason, verdict) = if asked.force {
         ("published by command, without the gate", None)
     } else {
-        let verdict = Question::policy(&echo, target, AskedBy::Command)
+        let verdict = Question::policy(&echo, &target, AskedBy::Command)
             .ask(&echo)
             .await;
         let verdict = verdict.map_err(|error| AdminError::conflict(format!("refused: {error}")))?;

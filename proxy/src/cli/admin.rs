@@ -13,7 +13,7 @@ pub(super) struct Operator {
     /// Folder of the server's log, which holds its socket [default: echo-proxy in the user's data folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Address of the server's [admin] listener, such as http://127.0.0.1:4142, in place of the socket
+    /// Address of the server's [admin] listener, such as <http://127.0.0.1:4142>, in place of the socket
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
     /// The environment variable that holds that listener's token

@@ -90,7 +90,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         }
         Action::Add(add) => {
             let body = json!({"arm": add.arm(), "share": add.share});
-            told(&add.operator, add.operator.post("/models", &body)?)
+            told(&add.operator, &add.operator.post("/models", &body)?)
         }
         Action::Publish {
             arm,
@@ -98,15 +98,15 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             operator,
         } => {
             let path = format!("/models/{arm}/publish");
-            told(operator, operator.post(&path, &json!({"force": force}))?)
+            told(operator, &operator.post(&path, &json!({"force": force}))?)
         }
         Action::Retire { arm, operator } => told(
             operator,
-            operator.post(&format!("/models/{arm}/retire"), &json!({}))?,
+            &operator.post(&format!("/models/{arm}/retire"), &json!({}))?,
         ),
         Action::Rollback { name, operator } => told(
             operator,
-            operator.post(&format!("/models/{name}/rollback"), &json!({}))?,
+            &operator.post(&format!("/models/{name}/rollback"), &json!({}))?,
         ),
     }
 }
@@ -174,7 +174,7 @@ fn list(models: &Value, json: bool) {
     println!("{}", table(header, rows));
 }
 
-fn told(operator: &Operator, answered: Answered) -> Outcome {
+fn told(operator: &Operator, answered: &Answered) -> Outcome {
     if operator.json {
         println!("{}", answered.body);
     } else if answered.done {

@@ -101,7 +101,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         } => running::publish(candidate, *force, operator),
         Action::Rollback { version, operator } => running::told(
             operator,
-            operator.post("/policy/rollback", &json!({"version": version}))?,
+            &operator.post("/policy/rollback", &json!({"version": version}))?,
         ),
     }
 }

@@ -329,7 +329,7 @@ mod tests {
         book.add(added("c", 1), &known).unwrap();
         book.write(folder.path()).unwrap();
         assert_eq!(Book::read(folder.path()), Ok(book));
-        std::fs::write(folder.path().join(FILE), "[").unwrap();
+        fs::write(folder.path().join(FILE), "[").unwrap();
         assert!(Book::read(folder.path()).unwrap_err().contains(FILE));
     }
 

@@ -46,10 +46,10 @@ pub(super) fn publish(candidate: &str, force: bool, operator: &Operator) -> Outc
         );
     }
     let body = json!({"candidate": candidate, "force": force});
-    told(operator, operator.post("/policy/publish", &body)?)
+    told(operator, &operator.post("/policy/publish", &body)?)
 }
 
-pub(super) fn told(operator: &Operator, answered: Answered) -> Outcome {
+pub(super) fn told(operator: &Operator, answered: &Answered) -> Outcome {
     if operator.json {
         println!("{}", answered.body);
         return Ok(if answered.done {
