@@ -276,6 +276,10 @@ mod tests {
     /// Rewards of arm a rise with the second feature, those of arm b fall; the third tells nothing.
     fn rows(count: u128) -> Vec<TrainingRow> {
         let row = |id: u128| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a multiple of 1/4096 in [-1, 1]"
+            )]
             let grid = |salt| ((chance(id, salt) * 8192.0).floor() / 4096.0 - 1.0) as f32;
             let (x, noise) = (grid(1), grid(2));
             let arm = if id.is_multiple_of(2) { "a@1" } else { "b@1" };

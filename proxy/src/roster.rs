@@ -92,8 +92,9 @@ impl Roster {
         let book = Book::read(&data_dir).unwrap_or_else(|error| {
             tracing::error!(
                 error,
-                "what was said of models at run time is lost: the configured ones serve"
+                "what was said of models at run time is put aside: the configured ones serve"
             );
+            Book::put_aside(&data_dir);
             Book::default()
         });
         Self {

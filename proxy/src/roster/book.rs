@@ -97,6 +97,14 @@ impl Book {
         }
     }
 
+    /// Moves a book that cannot be read out of the way of the next one.
+    pub fn put_aside(data_dir: &Path) {
+        let path = data_dir.join(FILE);
+        if let Err(error) = fs::rename(&path, data_dir.join(format!("{FILE}.damaged"))) {
+            tracing::warn!(%error, "the damaged book stays where it is");
+        }
+    }
+
     /// Writes the book, whole or not at all.
     ///
     /// # Errors
@@ -331,6 +339,8 @@ mod tests {
         assert_eq!(Book::read(folder.path()), Ok(book));
         fs::write(folder.path().join(FILE), "[").unwrap();
         assert!(Book::read(folder.path()).unwrap_err().contains(FILE));
+        Book::put_aside(folder.path());
+        assert_eq!(Book::read(folder.path()), Ok(Book::default()));
     }
 
     #[test]
