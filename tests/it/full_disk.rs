@@ -154,9 +154,11 @@ fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
     for file in fs::read_dir(from)? {
         let file = file?;
         let target = to.join(file.file_name());
-        if file.file_type()?.is_dir() {
+        let kind = file.file_type()?;
+        if kind.is_dir() {
             copy_folder(&file.path(), &target)?;
-        } else {
+        } else if kind.is_file() {
+            // And not the operator's socket.
             fs::copy(file.path(), target)?;
         }
     }
