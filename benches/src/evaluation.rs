@@ -126,6 +126,7 @@ impl Row {
             reward: self.reward,
             predicted: self.predictions[self.served],
             expected: expected.map(|(p, q)| p * q).sum(),
+            spread: None,
             user: None,
             is_match: None,
         }

@@ -1,5 +1,6 @@
 //! Off-policy estimators, one file each; the rules they share are on [`Estimator`](crate::Estimator).
 
+mod adaptive;
 mod cressie_read;
 mod difference;
 mod dr;

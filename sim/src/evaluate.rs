@@ -280,9 +280,16 @@ fn terms(row: &Row) -> Terms {
         reward: row.reward(),
         predicted: q.get(parts.chosen).copied().unwrap_or(0.0),
         expected: parts.target.iter().zip(q).map(|(p, q)| p * q).sum(),
+        spread: Some(spread(&parts.target, &parts.logged)),
         user: Some(parts.cluster),
         is_match: is_certain.then(|| parts.target[parts.chosen] > 0.5),
     }
+}
+
+/// Sum of p^2 / e over the arms that the target may choose; infinite where the log could not have served one.
+pub(crate) fn spread(target: &[f64], logged: &[f64]) -> f64 {
+    let arms = target.iter().zip(logged).filter(|(p, _)| **p > 0.0);
+    arms.map(|(p, e)| p * p / e).sum()
 }
 
 pub(crate) fn distribution(policy: &Policy, row: &LoggedRow, key: DrawKey) -> Option<Vec<f64>> {

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::error::EstimateError;
 use crate::estimators::{Suite, SuiteSettings, Terms, Value};
+use crate::evaluate::spread;
 use crate::weights::{MINIMUM_EFFECTIVE_ROWS, WeightSummary, Weights};
 use layout::{Layout, Logged};
 use model::{Counts, Tabular};
@@ -342,6 +343,7 @@ impl Pass<'_> {
             reward,
             predicted,
             expected,
+            spread: matches!(layout.logged, Logged::All(_)).then(|| spread(target, &sums.logged)),
             user: layout.user.map(|column| user(&batch.columns[column], row)),
             is_match: certain.then(|| target[served] > 0.5),
         };

@@ -1,5 +1,6 @@
 use serde::Serialize;
 
+use super::adaptive::Adaptive;
 use super::cressie_read::CressieRead;
 use super::slope;
 use crate::covariances::Covariances;
@@ -19,6 +20,8 @@ pub struct Terms {
     pub predicted: f64,
     /// Mean predicted reward under the target; 0 without predictions.
     pub expected: f64,
+    /// Sum over the arms of the target's probability squared over the logged one, if that of every arm is known.
+    pub spread: Option<f64>,
     /// Rows with the same number belong to the same user; `None` where no users are known.
     pub user: Option<u64>,
     /// Whether the target would have served this arm with certainty (`Some(true)`), never (`Some(false)`), or draws.
@@ -72,6 +75,7 @@ impl Default for SuiteSettings {
 /// | `cips(c)`, `csnips(c)` | the same with min(w, c) | Ionides 2008 |
 /// | `dm` | mean of v | Dudik, Langford, Li 2011 |
 /// | `dr` | mean of v + w (r - q) | the same |
+/// | `aw-aipw` | `dr` weighted by stretches, normal also if the logging policy learned | Hadad, Hirshberg, Zhan, Wager, Athey 2021 |
 /// | `sndr` | mean of v, plus sum w (r - q) / sum w | Thomas, Brunskill 2016 |
 /// | `switch-dr(c)` | v + w (r - q) where w <= c, else v | Wang, Agarwal, Dudik 2017 |
 /// | `dr-os(l)` | v + l w / (w^2 + l) (r - q) | Su, Dimakopoulou, Krishnamurthy, Dudik 2020 |
@@ -94,6 +98,8 @@ pub struct Suite {
     /// Sub-Gaussian weights times r, and v + those times (r - q).
     harmonic: Covariances<2>,
     likelihood: CressieRead,
+    /// Empty where the probability of the arm served alone is known.
+    adaptive: Adaptive,
     matches: Covariances<1>,
     are_all_deterministic: bool,
     users: [Clusters; 3],
@@ -159,6 +165,7 @@ impl Suite {
             shrunk: vec![Covariances::default(); settings.shrinkages.len() + grid],
             harmonic: Covariances::default(),
             likelihood: CressieRead::default(),
+            adaptive: Adaptive::default(),
             matches: Covariances::default(),
             are_all_deterministic: true,
             users: Default::default(),
@@ -181,6 +188,9 @@ impl Suite {
         let harmonic = w / (1.0 - settings.harmonic + settings.harmonic * w);
         self.harmonic.push([harmonic * r, v + harmonic * residual]);
         if settings.has_predictions {
+            if let Some(spread) = terms.spread {
+                self.adaptive.push(number, v + w * residual, spread);
+            }
             let constants = settings.clips.iter().chain(&settings.grid);
             for (sums, clip) in self.switched.iter_mut().zip(constants) {
                 sums.push([if w <= *clip { v + w * residual } else { v }]);
@@ -247,6 +257,7 @@ impl Suite {
         }
         self.harmonic.merge(&other.harmonic);
         self.likelihood.merge(&other.likelihood);
+        self.adaptive.merge(&other.adaptive);
         self.matches.merge(&other.matches);
         self.are_all_deterministic &= other.are_all_deterministic;
         for (ours, theirs) in self.users.iter_mut().zip(&other.users) {
@@ -337,6 +348,12 @@ impl Suite {
             value.by_user = self.by_user(&self.users[2], dr);
             value.bootstrap = self.bootstrap(|of| (&of.robust, &of.count));
             values.push(value);
+            if let Some((value, error)) = self.adaptive.finish() {
+                values.push(Value {
+                    anytime: None,
+                    ..self.normal("aw-aipw", value, error, ADAPTIVE)
+                });
+            }
             let ratio = correction / mean_weight;
             let factors = [-ratio / mean_weight, 0.0, 1.0 / mean_weight, 1.0];
             values.push(self.normal("sndr", dm + ratio, error(factors)?, DELTA));
@@ -550,6 +567,7 @@ const fn poisson() -> [u8; 1 << 16] {
 }
 
 const NORMAL: &str = "asymptotic: normal";
+const ADAPTIVE: &str = "asymptotic: normal, also if the logging policy learned";
 const DELTA: &str = "asymptotic: normal by the delta method";
 const BERNSTEIN: &str = "every number of rows, if no weight can be larger than the largest seen";
 const LIKELIHOOD: &str = "asymptotic: empirical likelihood";

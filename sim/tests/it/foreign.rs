@@ -418,6 +418,7 @@ fn terms() -> impl Strategy<Value = Terms> {
             reward,
             predicted,
             expected,
+            spread: Some(1.0 + weight),
             user: Some(user),
             is_match: Some(weight > 10.0),
         })
