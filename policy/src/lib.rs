@@ -102,6 +102,7 @@ pub use facts::{Facts, Trigger};
 pub use features::Features;
 pub use learner::{Effect, Learner, PendingDecision};
 pub use linear_model::{ArmWeights, LinearModel, Link};
+pub use pattern::versioned;
 pub use policy::{Choice, Policy};
 pub use position::{After, Position};
 pub use prior::Strength;

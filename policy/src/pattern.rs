@@ -10,7 +10,7 @@ pub(crate) fn matches(pattern: &str, arm: &str) -> bool {
 }
 
 /// Name and version of an arm's id such as `ngram@2`.
-pub(crate) fn versioned(arm: &str) -> Option<(&str, u64)> {
+pub fn versioned(arm: &str) -> Option<(&str, u64)> {
     let (name, version) = arm.rsplit_once('@')?;
     Some((name, version.parse().ok()?))
 }

@@ -5,7 +5,7 @@
 
 use echo_experience::{Decision, Entry, Evidence, Record, Served};
 use echo_policy::{
-    Effect, FeatureSchema, Features, Learner, Policy, PolicyError, PolicySpec, Snapshot,
+    Effect, FeatureSchema, Features, Learner, Policy, PolicyError, PolicySpec, Snapshot, versioned,
 };
 use echo_reward::{Fate, Outcome, Scorer};
 use sha2::{Digest, Sha256};
@@ -215,12 +215,6 @@ pub const RETIRED: &str = "retired";
 /// How many times the variance of its predecessor a new version of an arm starts with: each event of
 /// the predecessor counts a quarter.
 pub const WIDEN: f64 = 4.0;
-
-/// Name and version of an arm's id such as `ngram@2`.
-fn versioned(arm: &str) -> Option<(&str, u64)> {
-    let (name, version) = arm.rsplit_once('@')?;
-    Some((name, version.parse().ok()?))
-}
 
 const TREATMENT: &str = "treatment";
 

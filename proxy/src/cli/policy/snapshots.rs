@@ -27,7 +27,7 @@ impl Place {
         self.data_dir.clone().unwrap_or_else(default_data_dir)
     }
 
-    /// The snapshots in the data directory, of every scorer, oldest first.
+    /// The snapshots in the data directory, of every scorer and published ones, oldest first.
     fn snapshots(&self) -> Result<Vec<PathBuf>, String> {
         let folder = self.folder().join("policy");
         let at = |error: std::io::Error| format!("{}: {error}", folder.display());
@@ -53,17 +53,17 @@ pub(super) fn list(place: &Place) -> Outcome {
     let mut rows = Vec::new();
     for path in place.snapshots()? {
         let (bytes, snapshot) = load(&path)?;
-        let scorer = path.parent().and_then(Path::file_name).unwrap_or_default();
-        let scorer = scorer.to_string_lossy().into_owned();
+        let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
+        let folder = folder.to_string_lossy().into_owned();
         if place.json {
             let mut object = described(&snapshot);
-            object["scorer"] = json!(scorer);
+            object["folder"] = json!(folder);
             object["sha256"] = json!(Snapshot::sha256(&bytes));
             object["file"] = json!(path);
             println!("{object}");
         } else {
             rows.push(vec![
-                scorer,
+                folder,
                 snapshot.version.to_string(),
                 snapshot.spec.to_string(),
                 snapshot.through.to_string(),
@@ -74,7 +74,7 @@ pub(super) fn list(place: &Place) -> Outcome {
     }
     if !place.json {
         let header = vec![
-            "scorer",
+            "folder",
             "version",
             "policy",
             "learned through",
