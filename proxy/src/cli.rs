@@ -15,9 +15,11 @@ mod train;
 use std::error::Error;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use indicatif::ProgressBar;
 use tracing_subscriber::EnvFilter;
 
 /// Routes code completion between models, and learns from what becomes of each proposal.
@@ -63,6 +65,15 @@ enum Action {
         /// The shell
         shell: Shell,
     },
+}
+
+/// Shows on a terminal that something is at work whose end is not known.
+fn at_work<T>(what: &'static str, work: impl FnOnce() -> T) -> T {
+    let bar = ProgressBar::new_spinner().with_message(what);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let done = work();
+    bar.finish_and_clear();
+    done
 }
 
 /// What a subcommand comes to.

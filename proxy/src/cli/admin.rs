@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::Value;
 
+use super::at_work;
 use crate::admin::SOCKET;
 use crate::serve::default_data_dir;
 
@@ -79,7 +80,7 @@ impl Operator {
             .enable_all()
             .build();
         let runtime = runtime.map_err(|error| error.to_string())?;
-        runtime.block_on(async {
+        let asking = async {
             let unreachable = |_| format!("no server answers at {place}");
             let response = request.send().await.map_err(unreachable)?;
             let status = response.status();
@@ -91,7 +92,8 @@ impl Operator {
                 done: status.is_success(),
                 body,
             })
-        })
+        };
+        at_work("the server is at work", || runtime.block_on(asking))
     }
 }
 

@@ -11,7 +11,7 @@ use echo_sim::{
     evaluate, verify,
 };
 
-use super::Outcome;
+use super::{Outcome, at_work};
 use crate::serve::default_data_dir;
 use crate::table::table;
 
@@ -104,7 +104,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         targets.extend(arguments.compare.iter().cloned());
         return comparison::run(&path, &targets, &settings, &arguments.shown, arguments.json);
     }
-    let mut evaluation = evaluate(&path, &settings)?;
+    let mut evaluation = at_work("reading the log", || evaluate(&path, &settings))?;
     arguments.shown.select(&mut evaluation.values)?;
     arguments
         .shown

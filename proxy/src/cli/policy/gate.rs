@@ -6,7 +6,7 @@ use clap::Args;
 use echo_sim::{GateSettings, Level, Target, Verdict, gate};
 
 use super::snapshots::Place;
-use crate::cli::Outcome;
+use crate::cli::{Outcome, at_work};
 
 #[derive(Debug, Args)]
 pub(super) struct Gate {
@@ -46,7 +46,9 @@ pub(super) fn ask(arguments: &Gate) -> Outcome {
     settings.margin = arguments.margin;
     settings.share_most = arguments.share_most;
     settings.share_least = arguments.share_least;
-    let verdict = gate(&arguments.place.folder(), &settings)?;
+    let verdict = at_work("reading the log", || {
+        gate(&arguments.place.folder(), &settings)
+    })?;
     if arguments.place.json {
         println!("{}", serde_json::to_string(&verdict)?);
     } else {

@@ -7,7 +7,7 @@ use echo_sim::estimators::Value;
 use echo_sim::{Comparison, Estimate, EvaluationSettings, Interval, Target, compare};
 
 use super::estimators;
-use crate::cli::Outcome;
+use crate::cli::{Outcome, at_work};
 use crate::table::table;
 
 pub(super) fn run(
@@ -17,7 +17,7 @@ pub(super) fn run(
     shown: &estimators::Arguments,
     json: bool,
 ) -> Outcome {
-    let comparison = compare(path, targets, settings)?;
+    let comparison = at_work("reading the log", || compare(path, targets, settings))?;
     let drawn: Vec<Value> = comparison
         .policies
         .iter()
