@@ -148,7 +148,7 @@ fn learned_log(seed: u64) -> Vec<Terms> {
 
 const LEARNED_ROWS: u64 = 24_000;
 
-/// Of these logs, the interval of `ips` holds the truth in 92 %, and lies below it three times as often as it should.
+/// Of these logs, the interval of `ips` holds the truth in 92 %, and lies below it more than twice as often as it should.
 #[test]
 fn a_log_whose_policy_learned_has_an_interval_that_holds() {
     let (mut held, mut width, mut width_of_dr) = (0, 0.0, 0.0);
