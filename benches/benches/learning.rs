@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use echo_benches::scene::{self, ARMS};
-use echo_policy::{FeatureSchema, Learner, Policy};
+use echo_policy::{Event, FeatureSchema, Learner, Policy};
 
 /// A reward that depends on the step.
 fn reward(step: usize) -> f64 {
@@ -21,19 +21,15 @@ fn state(criterion: &mut Criterion) {
         bencher.iter(|| {
             step += 1;
             let context = black_box(&features[step % features.len()]);
-            state.update(ARMS[step % ARMS.len()], context, reward(step))
+            state.update(&Event::new(ARMS[step % ARMS.len()], context), reward(step))
         });
     });
     group.bench_function("correct", |bencher| {
         bencher.iter(|| {
             step += 1;
             let context = black_box(&features[step % features.len()]);
-            state.correct(
-                ARMS[step % ARMS.len()],
-                context,
-                reward(step),
-                reward(step + 1),
-            )
+            let event = Event::new(ARMS[step % ARMS.len()], context);
+            state.correct(&event, reward(step), reward(step + 1))
         });
     });
     group.bench_function("update and retract", |bencher| {
@@ -43,8 +39,9 @@ fn state(criterion: &mut Criterion) {
                 ARMS[step % ARMS.len()],
                 black_box(&features[step % features.len()]),
             );
-            state.update(arm, context, reward(step))?;
-            state.retract(arm, context, reward(step))
+            let event = Event::new(arm, context);
+            state.update(&event, reward(step))?;
+            state.retract(&event, reward(step))
         });
     });
     let spec = "linucb".parse();
@@ -55,9 +52,9 @@ fn state(criterion: &mut Criterion) {
             bencher.iter(|| {
                 step += 1;
                 let context = black_box(&features[step % features.len()]);
-                let arm = ARMS[step % ARMS.len()];
-                state.update(arm, context, reward(step)).ok();
-                policy.learn(&state, arm, context, reward(step))
+                let event = Event::new(ARMS[step % ARMS.len()], context);
+                state.update(&event, reward(step)).ok();
+                policy.learn(&state, &event, reward(step))
             });
         });
     }
@@ -76,10 +73,11 @@ fn learner(criterion: &mut Criterion) {
         bencher.iter(|| {
             step += 1;
             let (id, at_ms) = (step as u128, i64::try_from(step).unwrap_or(i64::MAX));
-            let context = features[step % features.len()].clone();
-            learner.decision(id, ARMS[step % ARMS.len()], context, at_ms)?;
-            learner.reward(id, Some(reward(step)), false, at_ms)?;
-            learner.reward(id, Some(reward(step + 1)), true, at_ms)
+            let context = &features[step % features.len()];
+            let event = Event::new(ARMS[step % ARMS.len()], context);
+            learner.decision(&event.with_id(id).at(at_ms))?;
+            learner.reward(id, Some(reward(step)), false)?;
+            learner.reward(id, Some(reward(step + 1)), true)
         });
     });
     group.finish();

@@ -9,7 +9,7 @@ pub mod set;
 
 use std::time::Instant;
 
-use echo_policy::{DrawKey, FeatureSchema, Policy, PolicySpec, RewardState, Standardiser};
+use echo_policy::{DrawKey, Event, FeatureSchema, Policy, PolicySpec, RewardState, Standardiser};
 
 use crate::error::DataError;
 use set::Set;
@@ -61,7 +61,7 @@ pub fn run(set: &Set, spec: &PolicySpec, protocol: Protocol) -> Result<Run, Data
         dimension: standard.dimension(),
         ..FeatureSchema::default()
     };
-    let mut state = RewardState::new(&schema);
+    let mut state = RewardState::remembering(&schema, spec.memory());
     let mut policy = Policy::online(spec, &state, 1).map_err(|e| fails(&e))?;
     let all = set.rewards.iter().flatten();
     let (least, most) = all.fold((0.0_f64, 1.0_f64), |(least, most), &r| {
@@ -94,19 +94,22 @@ pub fn run(set: &Set, spec: &PolicySpec, protocol: Protocol) -> Result<Run, Data
             let behind = (choice.chosen + usize::from(has_turned)) % arms.len();
             let reward = set.rewards[row][behind];
             of_pass += reward;
-            waiting.push_back((choice.chosen, features, reward));
+            let id = key.decision;
+            let event = Event::new(arms[choice.chosen], &features).with_id(id);
+            let decided = state.decided(&event.at(at_ms(round)));
+            decided.map_err(|e| fails(&e))?;
+            waiting.push_back((choice.chosen, features, reward, round));
             let due = if waiting.len() >= protocol.delay + protocol.batch {
                 protocol.batch
             } else {
                 0
             };
-            for (chosen, features, reward) in waiting.drain(..due) {
+            for (chosen, features, reward, round) in waiting.drain(..due) {
                 let reward = (reward - least) / (most - least);
-                let arm = arms[chosen];
-                state
-                    .update(arm, &features, reward)
-                    .map_err(|e| fails(&e))?;
-                let learned = policy.learn(&state, arm, &features, reward);
+                let event = Event::new(arms[chosen], &features);
+                let event = event.with_id(round as u128).at(at_ms(round));
+                state.update(&event, reward).map_err(|e| fails(&e))?;
+                let learned = policy.learn(&state, &event, reward);
                 learned.map_err(|e| fails(&e))?;
             }
         }
@@ -119,6 +122,13 @@ pub fn run(set: &Set, spec: &PolicySpec, protocol: Protocol) -> Result<Run, Data
         seconds: started.elapsed().as_secs_f64(),
         are_probabilities_valid: are_valid,
     })
+}
+
+/// A round is a second, for policies that forget.
+fn at_ms(round: usize) -> i64 {
+    i64::try_from(round)
+        .unwrap_or(i64::MAX)
+        .saturating_mul(1_000)
 }
 
 /// The rows in the order of a seed (Fisher and Yates), by the generator of Steele, Lea, Flood (2014),

@@ -1,6 +1,6 @@
 //! What the benches work on: source text, requests as facts, and a learned state.
 
-use echo_policy::{Facts, FeatureSchema, Features, Position, RewardState, Trigger};
+use echo_policy::{Event, Facts, FeatureSchema, Features, Position, RewardState, Trigger};
 
 /// Eight arms, as their versioned ids stand in decisions.
 pub const ARMS: [&str; 8] = [
@@ -99,7 +99,7 @@ pub fn learned(schema: &FeatureSchema) -> RewardState {
             for (place, arm) in ARMS.iter().enumerate() {
                 let reward = f64::from(share(number * (place + 1) + pass, 13));
                 state
-                    .update(arm, context, reward)
+                    .update(&Event::new(arm, context), reward)
                     .expect("a share is a reward");
             }
         }

@@ -35,31 +35,31 @@ impl ArmSums {
         }
     }
 
-    /// Adds one event. Most features are zero, and their rows are skipped.
-    pub(crate) fn add(&mut self, x: &[f32], reward: f64) {
-        self.count += 1;
-        self.accumulate(x, reward, 1.0);
+    /// Adds one event so many times. Most features are zero, and their rows are skipped.
+    pub(crate) fn add(&mut self, x: &[f32], reward: f64, times: u32) {
+        self.count += u64::from(times);
+        self.accumulate(x, reward, f64::from(times));
     }
 
-    /// Takes one event back, which must have been added.
-    pub(crate) fn subtract(&mut self, x: &[f32], reward: f64) {
-        self.count -= 1;
-        self.accumulate(x, reward, -1.0);
+    /// Takes one event back, which must have been added as many times.
+    pub(crate) fn subtract(&mut self, x: &[f32], reward: f64, times: u32) {
+        self.count -= u64::from(times);
+        self.accumulate(x, reward, -f64::from(times));
     }
 
     /// Puts a reward in the place of another one.
-    pub(crate) fn replace(&mut self, x: &[f32], old: f64, new: f64) {
-        let delta = new - old;
+    pub(crate) fn replace(&mut self, x: &[f32], old: f64, new: f64, times: u32) {
+        let delta = f64::from(times) * (new - old);
         self.reward += delta;
-        self.reward_squared += new * new - old * old;
+        self.reward_squared += f64::from(times) * (new * new - old * old);
         for (sum, &x) in self.xr.iter_mut().zip(x) {
             *sum += f64::from(x) * delta;
         }
     }
 
-    fn accumulate(&mut self, x: &[f32], reward: f64, sign: f64) {
-        self.reward += sign * reward;
-        self.reward_squared += sign * reward * reward;
+    fn accumulate(&mut self, x: &[f32], reward: f64, times: f64) {
+        self.reward += times * reward;
+        self.reward_squared += times * (reward * reward);
         let mut start = 0;
         for (j, &xj) in x.iter().enumerate() {
             let column = &mut self.xx[start..=start + j];
@@ -67,7 +67,7 @@ impl ArmSums {
             if xj == 0.0 {
                 continue;
             }
-            let xj = sign * f64::from(xj);
+            let xj = times * f64::from(xj);
             self.x[j] += xj;
             self.xr[j] += xj * reward;
             for (sum, &xi) in column.iter_mut().zip(x) {

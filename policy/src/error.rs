@@ -82,7 +82,7 @@ pub enum SpecError {
         /// The key that was given.
         key: String,
         /// The keys it knows.
-        known: &'static str,
+        known: String,
     },
     /// A key stands twice.
     Repeated(String),
@@ -95,7 +95,7 @@ pub enum SpecError {
         /// The value as given.
         value: String,
         /// What is allowed.
-        allowed: &'static str,
+        allowed: String,
     },
     /// The policy needs the name of an arm, or weights, and has none.
     NoArm(&'static str),
@@ -160,6 +160,8 @@ pub enum StateError {
         /// The other's.
         actual: String,
     },
+    /// The other state tells other things apart.
+    Memory,
     /// A widening factor below one, or not finite.
     Widen(f64),
     /// An arm would inherit from itself, directly or through others.
@@ -188,6 +190,7 @@ impl fmt::Display for StateError {
             Self::Schema { expected, actual } => {
                 write!(f, "feature schema {actual} is not {expected}")
             }
+            Self::Memory => write!(f, "the two states do not tell the same things apart"),
             Self::Widen(widen) => {
                 write!(
                     f,
@@ -233,6 +236,8 @@ pub enum PolicyError {
     /// The sums of an arm (or of all, if empty) are not those of any set of events: their matrix
     /// has no Cholesky factor.
     NotPositive(String),
+    /// The state does not tell apart what this policy needs told apart.
+    Memory(String),
     /// The probabilities computed are no distribution.
     Distribution(DistributionError),
 }
@@ -264,6 +269,10 @@ impl fmt::Display for PolicyError {
             Self::NotPositive(arm) => {
                 write!(f, "the sums of arm {arm} are not those of any events")
             }
+            Self::Memory(spec) => write!(
+                f,
+                "what was learned was not learned for {spec}, which must learn from the log from its start"
+            ),
             Self::Distribution(error) => error.fmt(f),
         }
     }

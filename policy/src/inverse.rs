@@ -163,7 +163,7 @@ mod tests {
             let mut sums = ArmSums::new(5);
             let mut one_by_one = Inverse::new(&sums, lambda, 5).unwrap();
             for (x, reward) in &events {
-                sums.add(x, *reward);
+                sums.add(x, *reward, 1);
                 let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
                 one_by_one.add(&wide, *reward, &mut []);
             }

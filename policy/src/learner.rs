@@ -2,7 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FeatureSchema, Features, LearnerError, PolicySpec, RewardState, Snapshot};
+use crate::{
+    Event, FeatureSchema, Features, LearnerError, Memory, PolicySpec, RewardState, Snapshot,
+};
 
 /// Turns a stream of decisions and of rewards that may be revised into exact sums.
 ///
@@ -34,6 +36,10 @@ pub struct PendingDecision {
     pub arm: String,
     /// Its context.
     pub features: Features,
+    /// The kind of client that asked.
+    pub stratum: u32,
+    /// What is taken off its rewards.
+    pub cost: f64,
     /// The reward counted so far, rounded to the grid of the state; `None` if none is.
     pub reward: Option<f64>,
 }
@@ -58,6 +64,8 @@ struct Waiting {
     at_ms: i64,
     arm: String,
     features: Features,
+    stratum: u32,
+    cost: f64,
     reward: Option<f64>,
 }
 
@@ -66,10 +74,15 @@ impl Learner {
     /// bytes each, about 20 MB.
     pub const PENDING_MAX: usize = 65_536;
 
-    /// A learner that has seen nothing.
+    /// A learner that has seen nothing, and keeps one sum an arm.
     pub fn new(schema: &FeatureSchema) -> Self {
+        Self::remembering(schema, Memory::default())
+    }
+
+    /// A learner that has seen nothing, and tells apart what `memory` says.
+    pub fn remembering(schema: &FeatureSchema, memory: Memory) -> Self {
         Self {
-            state: RewardState::new(schema),
+            state: RewardState::remembering(schema, memory),
             pending: BTreeMap::new(),
             by_age: BTreeSet::new(),
             pending_max: Self::PENDING_MAX,
@@ -91,35 +104,38 @@ impl Learner {
     ///
     /// # Errors
     /// If a decision of this id is waiting, or the context has another dimension.
-    pub fn decision(
-        &mut self,
-        id: u128,
-        arm: &str,
-        features: Features,
-        at_ms: i64,
-    ) -> Result<Option<u128>, LearnerError> {
-        if self.pending.contains_key(&id) {
-            return Err(LearnerError::RepeatedDecision(id));
+    pub fn decision(&mut self, event: &Event<'_>) -> Result<Option<u128>, LearnerError> {
+        if self.pending.contains_key(&event.id) {
+            return Err(LearnerError::RepeatedDecision(event.id));
         }
-        self.state.check(&features)?;
+        self.state.decided(event)?;
         let full = self.pending.len() >= self.pending_max;
         let evicted = if full { self.evict() } else { None };
-        let arm = arm.to_owned();
         let waiting = Waiting {
-            at_ms,
-            arm,
-            features,
+            at_ms: event.at_ms,
+            arm: event.arm.to_owned(),
+            features: event.features.clone(),
+            stratum: event.stratum,
+            cost: 0.0,
             reward: None,
         };
-        self.pending.insert(id, waiting);
-        self.by_age.insert((at_ms, id));
+        self.pending.insert(event.id, waiting);
+        self.by_age.insert((event.at_ms, event.id));
         Ok(evicted)
+    }
+
+    /// Takes so much, at least 0, off each reward that comes for a decision from now on, but not below 0: what its
+    /// answer has cost.
+    pub fn charge(&mut self, id: u128, cost: f64) {
+        if let Some(waiting) = self.pending.get_mut(&id) {
+            waiting.cost = cost;
+        }
     }
 
     /// Takes the reward of a decision as now known; `None` says that there is none (the outcome is
     /// censored or excluded), and takes back what was counted. A settled decision is dropped.
     ///
-    /// The time is the evidence's; it does not matter yet, as sums do not forget.
+    /// However late it comes, the reward counts for the time at which the decision was made.
     ///
     /// # Errors
     /// If the reward is not in [0, 1]; nothing is changed then.
@@ -128,26 +144,35 @@ impl Learner {
         id: u128,
         reward: Option<f64>,
         settled: bool,
-        _at_ms: i64,
     ) -> Result<Effect, LearnerError> {
         let reward = reward.map(RewardState::reward_on_grid).transpose()?;
         let Some(waiting) = self.pending.get_mut(&id) else {
             return Ok(Effect::Unknown);
         };
-        let (arm, x) = (waiting.arm.as_str(), &waiting.features);
+        let reward = match reward {
+            Some(reward) if waiting.cost > 0.0 => {
+                let left = (reward - waiting.cost).max(0.0);
+                Some(RewardState::reward_on_grid(left)?)
+            }
+            other => other,
+        };
+        let event = Event::new(&waiting.arm, &waiting.features)
+            .with_id(id)
+            .at(waiting.at_ms)
+            .of_stratum(waiting.stratum);
         let effect = match (waiting.reward, reward) {
             (None, None) => Effect::Unchanged,
             (Some(old), Some(new)) if old.to_bits() == new.to_bits() => Effect::Unchanged,
             (None, Some(new)) => {
-                self.state.update(arm, x, new)?;
+                self.state.update(&event, new)?;
                 Effect::Learned
             }
             (Some(old), Some(new)) => {
-                self.state.correct(arm, x, old, new)?;
+                self.state.correct(&event, old, new)?;
                 Effect::Corrected(new - old)
             }
             (Some(old), None) => {
-                self.state.retract(arm, x, old)?;
+                self.state.retract(&event, old)?;
                 Effect::Retracted
             }
         };
@@ -194,6 +219,11 @@ impl Learner {
         &self.state
     }
 
+    /// How many decisions may wait.
+    pub fn pending_max(&self) -> usize {
+        self.pending_max
+    }
+
     /// How many decisions wait.
     pub fn pending(&self) -> usize {
         self.pending.len()
@@ -212,6 +242,8 @@ impl Learner {
             at_ms: waiting.at_ms,
             arm: waiting.arm.clone(),
             features: waiting.features.clone(),
+            stratum: waiting.stratum,
+            cost: waiting.cost,
             reward: waiting.reward,
         });
         Snapshot {
@@ -244,6 +276,8 @@ impl Learner {
                 at_ms: decision.at_ms,
                 arm: decision.arm,
                 features: decision.features,
+                stratum: decision.stratum,
+                cost: decision.cost,
                 reward: decision.reward,
             };
             learner.pending.insert(decision.id, waiting);
@@ -283,8 +317,10 @@ mod tests {
     #[test]
     fn a_reward_is_learned_corrected_and_taken_back() {
         let mut learner = Learner::new(&SCHEMA);
-        learner.decision(1, "a", x(0.5), 10).unwrap();
-        let mut reward = |id, r, settled| learner.reward(id, r, settled, 0).unwrap();
+        learner
+            .decision(&Event::new("a", &x(0.5)).with_id(1).at(10))
+            .unwrap();
+        let mut reward = |id, r, settled| learner.reward(id, r, settled).unwrap();
         assert_eq!(reward(2, Some(1.0), true), Effect::Unknown);
         assert_eq!(reward(1, None, false), Effect::Unchanged);
         assert_eq!(reward(1, Some(0.5), false), Effect::Learned);
@@ -300,18 +336,23 @@ mod tests {
     #[test]
     fn a_decision_comes_once_and_in_the_right_dimension() {
         let mut learner = Learner::new(&SCHEMA);
-        learner.decision(1, "a", x(0.5), 10).unwrap();
-        let again = learner.decision(1, "b", x(0.5), 11);
+        learner
+            .decision(&Event::new("a", &x(0.5)).with_id(1).at(10))
+            .unwrap();
+        let again = learner.decision(&Event::new("b", &x(0.5)).with_id(1).at(11));
         assert_eq!(again, Err(LearnerError::RepeatedDecision(1)));
         let other = Features::try_from(vec![0.0; 2]).unwrap();
         let wrong = StateError::Dimension {
             expected: 3,
             actual: 2,
         };
-        assert_eq!(learner.decision(2, "a", other, 0), Err(wrong.into()));
+        assert_eq!(
+            learner.decision(&Event::new("a", &other).with_id(2)),
+            Err(wrong.into())
+        );
         for bad in [-0.5, 2.0, f64::INFINITY] {
             let refused = Err(StateError::Reward(bad).into());
-            assert_eq!(learner.reward(1, Some(bad), true, 0), refused);
+            assert_eq!(learner.reward(1, Some(bad), true), refused);
         }
         assert_eq!(learner.pending(), 1);
     }
@@ -319,15 +360,38 @@ mod tests {
     #[test]
     fn the_oldest_makes_room_and_the_old_expire() {
         let mut learner = Learner::new(&SCHEMA).with_pending_max(2);
-        learner.decision(7, "a", x(0.1), 20).unwrap();
-        learner.decision(8, "a", x(0.2), 10).unwrap();
-        assert_eq!(learner.decision(9, "a", x(0.3), 30), Ok(Some(8)));
+        learner
+            .decision(&Event::new("a", &x(0.1)).with_id(7).at(20))
+            .unwrap();
+        learner
+            .decision(&Event::new("a", &x(0.2)).with_id(8).at(10))
+            .unwrap();
+        assert_eq!(
+            learner.decision(&Event::new("a", &x(0.3)).with_id(9).at(30)),
+            Ok(Some(8))
+        );
         assert_eq!((learner.pending(), learner.evicted()), (2, 1));
-        assert_eq!(learner.reward(8, Some(1.0), true, 0), Ok(Effect::Unknown));
-        learner.reward(7, Some(1.0), false, 0).unwrap();
+        assert_eq!(learner.reward(8, Some(1.0), true), Ok(Effect::Unknown));
+        learner.reward(7, Some(1.0), false).unwrap();
         assert_eq!(learner.expire(30), 1);
         assert_eq!((learner.pending(), learner.state().count("a")), (1, 1));
         assert_eq!(learner.expire(30), 0);
+    }
+
+    #[test]
+    fn what_an_answer_cost_is_taken_off_its_rewards() {
+        let mut learner = Learner::new(&SCHEMA);
+        learner
+            .decision(&Event::new("a", &x(0.5)).with_id(1))
+            .unwrap();
+        learner.charge(1, 0.25);
+        learner.charge(2, 0.25);
+        learner.reward(1, Some(1.0), false).unwrap();
+        assert_eq!(learner.state().mean("a"), Some(0.75));
+        let snapshot = learner.snapshot(&PolicySpec::default(), 1, 1);
+        let mut learner = Learner::resume(Snapshot::from_bytes(&snapshot.to_bytes()).unwrap());
+        learner.reward(1, Some(0.125), true).unwrap();
+        assert_eq!(learner.state().mean("a"), Some(0.0));
     }
 
     #[derive(Debug, Clone)]
@@ -352,9 +416,11 @@ mod tests {
         for step in steps.iter().cloned() {
             match step {
                 // A repeated decision is refused, which is part of the fold.
-                Step::Decision(id, arm, x, at) => drop(learner.decision(id, arm, x, at)),
+                Step::Decision(id, arm, x, at) => {
+                    drop(learner.decision(&Event::new(arm, &x).with_id(id).at(at)));
+                }
                 Step::Reward(id, reward, settled) => {
-                    learner.reward(id, reward, settled, 0).unwrap();
+                    learner.reward(id, reward, settled).unwrap();
                 }
                 Step::Expire(before) => drop(learner.expire(before)),
             }
@@ -385,14 +451,14 @@ mod tests {
             other in 0.0_f64..=1.0,
         ) {
             let mut revised = Learner::new(&SCHEMA);
-            revised.decision(1, "a", x(0.3), 0).unwrap();
-            revised.decision(2, "a", x(0.7), 0).unwrap();
-            revised.reward(2, Some(other), true, 0).unwrap();
+            revised.decision(&Event::new("a", &x(0.3)).with_id(1).at(0)).unwrap();
+            revised.decision(&Event::new("a", &x(0.7)).with_id(2).at(0)).unwrap();
+            revised.reward(2, Some(other), true).unwrap();
             let mut direct = revised.clone();
             for reward in &rewards {
-                revised.reward(1, *reward, false, 0).unwrap();
+                revised.reward(1, *reward, false).unwrap();
             }
-            direct.reward(1, rewards[rewards.len() - 1], false, 0).unwrap();
+            direct.reward(1, rewards[rewards.len() - 1], false).unwrap();
             prop_assert_eq!(revised, direct);
         }
     }

@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use echo_policy::{
-//!     DrawKey, Facts, FeatureSchema, Learner, Policy, PolicySpec, Position, Trigger,
+//!     DrawKey, Event, Facts, FeatureSchema, Learner, Policy, PolicySpec, Position, Trigger,
 //! };
 //!
 //! let schema = FeatureSchema::default();
@@ -31,7 +31,8 @@
 //! let key = DrawKey { seed: 7, decision: 1 };
 //! let choice = policy.decide(&features, &arms, key)?;
 //!
-//! learner.decision(1, arms[choice.chosen], features, 1_000)?;
+//! let event = Event::new(arms[choice.chosen], &features).with_id(1).at(1_000);
+//! learner.decision(&event)?;
 //! learner.reward(1, Some(0.8), true, 6_000)?;
 //! assert_eq!(learner.state().count(arms[choice.chosen]), 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -60,20 +61,27 @@
 //! users or cohorts: whoever calls it decides what may be learned from. It does not estimate the
 //! value of a policy from a log; that is the work of `echo-sim`.
 
+mod ages;
 mod arm_sums;
+mod budget;
 mod bytes;
+mod change;
 mod digest;
 mod distribution;
 mod dot;
+mod effective;
 mod error;
+mod event;
 mod facts;
 mod features;
 mod floor;
 mod fnv;
+mod forgetting;
 mod inverse;
 mod learner;
 mod lexis;
 mod linear_model;
+mod memory;
 mod pattern;
 mod policies;
 mod policy;
@@ -88,20 +96,26 @@ mod share;
 mod signature;
 mod snapshot;
 mod spec;
+mod spec_keys;
 mod spec_text;
 mod standardiser;
 pub mod training;
 mod triangle;
 
+pub use budget::Budget;
+pub use change::Change;
 pub use distribution::Distribution;
 pub use error::{
     DistributionError, FeatureError, LearnerError, PolicyError, SnapshotError, SpecError,
     StateError, TrainingError,
 };
+pub use event::Event;
 pub use facts::{Facts, Trigger};
 pub use features::Features;
+pub use forgetting::Forgetting;
 pub use learner::{Effect, Learner, PendingDecision};
 pub use linear_model::{ArmWeights, LinearModel, Link};
+pub use memory::Memory;
 pub use pattern::versioned;
 pub use policy::{Choice, Policy};
 pub use position::{After, Position};

@@ -1,10 +1,13 @@
+use crate::change::Change;
 use crate::policies::{
-    epsilon_greedy, fixed, lin_ts, lin_ucb, rand_ucb, reg_cb, softmax, square_cb, uniform,
+    bootstrap, epsilon_greedy, fixed, lin_ts, lin_ucb, rand_ucb, reg_cb, softmax, square_cb,
+    uniform,
 };
-use crate::ridge::Ridge;
+use crate::prior::Prior;
+use crate::ridge::{Fitting, Ridge};
 use crate::{
-    Distribution, DrawKey, Features, LinearModel, PolicyError, PolicySpec, RewardState, Rule,
-    Snapshot, floor, share,
+    Distribution, DrawKey, Event, Features, LinearModel, PolicyError, PolicySpec, RewardState,
+    Rule, Snapshot, floor, share,
 };
 
 /// A policy, ready to decide: immutable, and with all systems solved.
@@ -16,7 +19,11 @@ pub struct Policy {
     spec: PolicySpec,
     version: u64,
     learned: u64,
+    /// What a unit of cost is worth in rewards; 0 without a budget.
+    price: f64,
     ridge: Ridge,
+    /// The same regression over what the replicates of a bootstrap count.
+    replicates: Vec<Ridge>,
     /// What the arms are scored by in place of the ridge.
     model: Option<LinearModel>,
 }
@@ -37,7 +44,8 @@ impl Policy {
     /// Solves the ridge systems of a state: about d^3 / 6 multiply-adds for each arm.
     ///
     /// # Errors
-    /// If the sums of an arm are not those of any set of events.
+    /// If the sums of an arm are not those of any set of events, or the state does not tell apart what the policy needs
+    /// told apart (see [`PolicySpec::memory`]).
     pub fn build(
         spec: &PolicySpec,
         state: &RewardState,
@@ -47,11 +55,35 @@ impl Policy {
             spec.rule,
             Rule::LinUcb { .. } | Rule::LinTs { .. } | Rule::RandUcb { .. } | Rule::RegCb { .. }
         );
+        Self::from_ridges(spec, state, version, |fitting, prior| {
+            Ridge::fit(state, fitting, prior, widths)
+        })
+    }
+
+    fn from_ridges(
+        spec: &PolicySpec,
+        state: &RewardState,
+        version: u64,
+        fit: impl Fn(Fitting, Option<Prior>) -> Result<Ridge, PolicyError>,
+    ) -> Result<Self, PolicyError> {
+        if spec.rule.learns() && *state.memory() != spec.memory() {
+            return Err(PolicyError::Memory(spec.to_string()));
+        }
+        let of = |replicate| Fitting {
+            strength: spec.strength,
+            change: spec.forgetting.change,
+            replicate,
+        };
+        let ridge = fit(of(0), None)?;
+        let replicates = 1..=spec.memory().replicates as usize;
+        let replicates = replicates.map(|replicate| fit(of(replicate), Some(ridge.prior())));
         Ok(Self {
-            spec: spec.clone(),
             version,
             learned: state.total(),
-            ridge: Ridge::fit(state, spec.strength, widths)?,
+            price: spec.price(state),
+            replicates: replicates.collect::<Result<_, _>>()?,
+            ridge,
+            spec: spec.clone(),
             model: None,
         })
     }
@@ -78,12 +110,8 @@ impl Policy {
         state: &RewardState,
         version: u64,
     ) -> Result<Self, PolicyError> {
-        Ok(Self {
-            spec: spec.clone(),
-            version,
-            learned: state.total(),
-            ridge: Ridge::online(state, spec.strength)?,
-            model: None,
+        Self::from_ridges(spec, state, version, |fitting, prior| {
+            Ridge::online(state, fitting, prior)
         })
     }
 
@@ -95,15 +123,17 @@ impl Policy {
     pub fn learn(
         &mut self,
         state: &RewardState,
-        arm: &str,
-        features: &Features,
+        event: &Event<'_>,
         reward: f64,
     ) -> Result<(), PolicyError> {
-        self.check(features)?;
+        self.check(event.features)?;
         // One out of range, which has no place on the grid, was refused by the state.
         let reward = RewardState::reward_on_grid(reward).unwrap_or(reward);
-        self.ridge.learn(state, arm, features.as_slice(), reward)?;
+        for ridge in std::iter::once(&mut self.ridge).chain(&mut self.replicates) {
+            ridge.learn(state, event, reward)?;
+        }
         self.learned = state.total();
+        self.price = self.spec.price(state);
         Ok(())
     }
 
@@ -120,6 +150,16 @@ impl Policy {
     /// The number of rewards the policy has learned from.
     pub fn learned(&self) -> u64 {
         self.learned
+    }
+
+    /// The changes that were found in the rewards of arms, if the policy looks for any.
+    pub fn changes(&self) -> Vec<Change> {
+        self.ridge.changes().found()
+    }
+
+    /// What a unit of cost is worth in rewards, under a budget; 0 without one, or while less than it is spent.
+    pub fn price(&self) -> f64 {
+        self.price
     }
 
     /// The reward expected of an arm in a context; near [0, 1], but not confined to it.
@@ -195,11 +235,21 @@ impl Policy {
         if !self.spec.rule.learns() {
             return Ok(vec![0.0; arms.len()]);
         }
-        let scores = self.predictions(arms, features);
+        let mut scores = self.predictions(arms, features);
+        self.charge(&mut scores, arms);
         for (arm, &score) in arms.iter().zip(&scores) {
             finite(arm, score)?;
         }
         Ok(scores)
+    }
+
+    /// Takes what the arms cost off their scores.
+    fn charge(&self, scores: &mut [f64], arms: &[&str]) {
+        if let Some(budget) = self.spec.budget.as_ref().filter(|_| self.price > 0.0) {
+            for (score, arm) in scores.iter_mut().zip(arms) {
+                *score -= self.price * budget.cost(arm);
+            }
+        }
     }
 
     /// From scores to probabilities, in place.
@@ -218,6 +268,15 @@ impl Policy {
                 }
             }
             Rule::EpsilonGreedy { epsilon } => epsilon_greedy::probabilities(scores, *epsilon),
+            Rule::Bootstrap { .. } => {
+                let of_replicate = |ridge: &Ridge| {
+                    let mut scores = ridge.predictions(arms, features.as_slice());
+                    self.charge(&mut scores, arms);
+                    scores
+                };
+                let others: Vec<Vec<f64>> = self.replicates.iter().map(of_replicate).collect();
+                bootstrap::probabilities(scores, others);
+            }
             Rule::Softmax { temperature } => softmax::probabilities(scores, *temperature),
             Rule::LinUcb { alpha } => {
                 let widths = self.widths(features, arms)?;
@@ -239,7 +298,7 @@ impl Policy {
                 eliminates,
             } => {
                 let widths = self.widths(features, arms)?;
-                let beta = reg_cb::beta(*mellowness, arms.len(), self.learned);
+                let beta = reg_cb::beta(*mellowness, arms.len(), self.ridge.weight());
                 if *eliminates {
                     reg_cb::elimination(scores, &widths, beta);
                 } else {
@@ -247,7 +306,7 @@ impl Policy {
                 }
             }
             Rule::SquareCb { gamma } => {
-                let gamma = square_cb::gamma(*gamma, arms.len(), self.learned);
+                let gamma = square_cb::gamma(*gamma, arms.len(), self.ridge.weight());
                 square_cb::probabilities(scores, gamma);
             }
         }
@@ -308,7 +367,7 @@ mod tests {
         let schema = FeatureSchema::default();
         let mut state = RewardState::new(&schema);
         let ones = Features::from_logged(vec![1.0; 64], &schema).unwrap();
-        state.update("a", &ones, 1.0).unwrap();
+        state.update(&Event::new("a", &ones), 1.0).unwrap();
         for bad in [f32::NAN, f32::INFINITY] {
             let features = Features(vec![bad; 64]);
             for spec in [

@@ -1,5 +1,5 @@
+use crate::effective::Events;
 use crate::inverse::Inverse;
-use crate::ridge::Events;
 use crate::triangle::{Cholesky, packed_length};
 
 /// What is believed of the weights before any event: those of every arm are normal about common weights, with a
@@ -198,7 +198,9 @@ const NOISE_LEAST: f64 = 1e-6;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{FeatureSchema, Features, RewardState};
+    use crate::change::Changes;
+    use crate::effective::Effective;
+    use crate::{Event, FeatureSchema, Features, RewardState};
     use proptest::prelude::*;
 
     const SCHEMA: FeatureSchema = FeatureSchema {
@@ -211,14 +213,11 @@ mod tests {
         let name = |arm: usize| format!("a{arm}");
         for (arm, x, reward) in events {
             let x = Features::from_logged(x.clone(), &SCHEMA).unwrap();
-            state.update(&name(arm % arms), &x, *reward).unwrap();
+            let name = name(arm % arms);
+            state.update(&Event::new(&name, &x), *reward).unwrap();
         }
-        let known = state.sums().values();
-        let weigh = |sums: &crate::arm_sums::ArmSums| Events {
-            sums: sums.clone(),
-            weight: sums.count as f64,
-        };
-        known.map(weigh).collect()
+        let effective = Effective::new(&state, 0, &Changes::default());
+        effective.in_force(&state).into_values().collect()
     }
 
     /// The evidence in the plain way, from the covariance of all rewards: no sums, no shortcuts.

@@ -1,11 +1,10 @@
-use std::collections::BTreeMap;
-
-use crate::arm_sums::ArmSums;
+use crate::ages::counts;
+use crate::change::Changes;
+use crate::effective::{Effective, Events, Totals};
 use crate::inverse::Inverse;
 use crate::prior::{self, Fit, Prior, Strength, common_weights};
-use crate::reward_state::Inheritance;
 use crate::triangle::packed_length;
-use crate::{PolicyError, RewardState};
+use crate::{Event, PolicyError, RewardState};
 
 /// A ridge regression of the reward on the context for each arm.
 ///
@@ -16,11 +15,14 @@ use crate::{PolicyError, RewardState};
 ///
 /// Rewards are centred so that an arm nobody has tried is expected to earn the mean, neither best
 /// nor worst, and exploring policies keep trying it; a prediction of zero would starve a new arm
-/// wherever the others do well. m itself is shrunk to [`PRIOR_MEAN`] by [`PRIOR_WEIGHT`] events.
+/// wherever the others do well.
 #[derive(Debug, Clone)]
 pub(crate) struct Ridge {
     mean: f64,
-    strength: Strength,
+    /// How many events all arms have together.
+    weight: f64,
+    fitting: Fitting,
+    changes: Changes,
     prior: Prior,
     /// The variance of the noise.
     noise: f64,
@@ -39,11 +41,15 @@ pub(crate) struct Ridge {
     online: Option<Online>,
 }
 
-/// Sums of an arm, with what it inherits, and how many events they stand for.
-#[derive(Debug, Clone)]
-pub(crate) struct Events {
-    pub(crate) sums: ArmSums,
-    pub(crate) weight: f64,
+/// Which regression is made of a state.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fitting {
+    /// The strength of the ridge.
+    pub(crate) strength: Strength,
+    /// Level of significance at which changes are looked for.
+    pub(crate) change: Option<f64>,
+    /// Which replicate of a bootstrap; 0 for all events.
+    pub(crate) replicate: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -58,16 +64,19 @@ struct Online {
     choose_at: u64,
     /// Events after which the common weights are solved anew.
     lean_at: u64,
+    /// When all was solved, in the finest unit of age.
+    tick: i64,
 }
 
 impl Online {
-    fn new(inverses: Vec<Inverse>, common: &[f64], learned: u64) -> Self {
+    fn new(inverses: Vec<Inverse>, common: &[f64], learned: u64, tick: i64) -> Self {
         let mut online = Self {
             inverses,
             leanings: Vec::new(),
             slopes: Vec::new(),
             choose_at: (learned + learned / 4).max(CHOOSE_FROM),
             lean_at: 0,
+            tick,
         };
         online.lean(common, learned);
         let arms = online.inverses.len();
@@ -103,13 +112,15 @@ impl Online {
 }
 
 impl Ridge {
-    /// Solves all systems: about d^3 / 2 multiply-adds for each arm and prior.
+    /// Solves all systems: about d^3 / 2 multiply-adds for each arm and prior. Without a `prior` it is the one of the
+    /// greatest evidence among those of the strength.
     pub(crate) fn fit(
         state: &RewardState,
-        strength: Strength,
+        fitting: Fitting,
+        prior: Option<Prior>,
         widths: bool,
     ) -> Result<Self, PolicyError> {
-        let (mut ridge, inverses) = Self::solve(state, strength, None)?;
+        let (mut ridge, inverses) = Self::solve(state, fitting, prior)?;
         if widths {
             ridge.inverses = side_by_side(&inverses, ridge.dimension);
         }
@@ -117,34 +128,43 @@ impl Ridge {
     }
 
     /// The same regression, made to take one event after the other.
-    pub(crate) fn online(state: &RewardState, strength: Strength) -> Result<Self, PolicyError> {
-        let (mut ridge, inverses) = Self::solve(state, strength, None)?;
-        ridge.online = Some(Online::new(inverses, &ridge.common, state.total()));
+    pub(crate) fn online(
+        state: &RewardState,
+        fitting: Fitting,
+        prior: Option<Prior>,
+    ) -> Result<Self, PolicyError> {
+        let (mut ridge, inverses) = Self::solve(state, fitting, prior)?;
+        let online = Online::new(inverses, &ridge.common, state.total(), state.tick());
+        ridge.online = Some(online);
         Ok(ridge)
     }
 
     /// Solves all systems under a given prior, or the one of the greatest evidence.
     fn solve(
         state: &RewardState,
-        strength: Strength,
+        fitting: Fitting,
         prior: Option<Prior>,
     ) -> Result<(Self, Vec<Inverse>), PolicyError> {
         let dimension = state.schema().dimension;
-        let mean = mean(state);
+        let changes = Changes::detect(state, fitting.change);
+        let effective = Effective::new(state, fitting.replicate, &changes);
+        let mean = effective.totals.mean();
         let (arms, events): (Vec<String>, Vec<Events>) =
-            effective_events(state).into_iter().unzip();
+            effective.in_force(state).into_iter().unzip();
         if let Some(bad) = events.iter().position(|arm| !arm.sums.is_finite()) {
             return Err(PolicyError::Sums(arms[bad].clone()));
         }
         let fit = match prior {
             Some(prior) => Fit::new(prior, &events, mean, dimension),
-            None => prior::fit(strength, &events, mean, dimension),
+            None => prior::fit(fitting.strength, &events, mean, dimension),
         };
         let fit = fit
             .map_err(|bad| PolicyError::NotPositive(arms.get(bad).cloned().unwrap_or_default()))?;
         let mut ridge = Self {
             mean,
-            strength,
+            weight: effective.totals.weight,
+            fitting,
+            changes,
             prior: fit.prior,
             noise: fit.noise,
             dimension,
@@ -178,40 +198,50 @@ impl Ridge {
     /// Takes in the event that `state` has learned last.
     ///
     /// The prior is chosen anew whenever there are a quarter more events, the common weights whenever there are a
-    /// thirtieth more.
+    /// thirtieth more; all is solved anew when events have grown older.
     pub(crate) fn learn(
         &mut self,
         state: &RewardState,
-        arm: &str,
-        x: &[f32],
+        event: &Event<'_>,
         reward: f64,
     ) -> Result<(), PolicyError> {
         let learned = state.total();
-        let is_heir = state.lineage().values().any(|heir| heir.from == arm);
-        let index = self.index(arm);
+        let is_heir = state.lineage().values().any(|heir| heir.from == event.arm);
+        let index = self.index(event.arm);
+        let chooses = self.fitting.replicate == 0;
         let Some(online) = self
             .online
             .as_mut()
-            .filter(|online| learned < online.choose_at)
+            .filter(|online| learned < online.choose_at && online.tick == state.tick())
         else {
-            *self = Self::online(state, self.strength)?;
+            let prior = (!chooses).then_some(self.prior);
+            *self = Self::online(state, self.fitting, prior)?;
             return Ok(());
         };
         let index = index.filter(|index| !online.inverses[*index].is_stale() && !is_heir);
         let Some(index) = index else {
             let choose_at = online.choose_at;
-            let (ridge, inverses) = Self::solve(state, self.strength, Some(self.prior))?;
+            let (ridge, inverses) = Self::solve(state, self.fitting, Some(self.prior))?;
             *self = ridge;
-            let online = Online::new(inverses, &self.common, learned);
+            let online = Online::new(inverses, &self.common, learned, state.tick());
             self.online = Some(Online {
                 choose_at,
                 ..online
             });
             return Ok(());
         };
+        let x = event.features.as_slice();
         let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
-        online.inverses[index].add(&wide, reward, &mut online.leanings[index]);
-        let mean = mean(state);
+        let times = match self.fitting.replicate {
+            0 => 1,
+            replicate => counts(event.id).nth(replicate - 1).unwrap_or(0),
+        };
+        for _ in 0..times {
+            online.inverses[index].add(&wide, reward, &mut online.leanings[index]);
+        }
+        let totals = Totals::new(state, self.fitting.replicate, &self.changes);
+        self.weight = totals.weight;
+        let mean = totals.mean();
         let step = mean - std::mem::replace(&mut self.mean, mean);
         let leans_anew = !self.common.is_empty() && learned >= online.lean_at;
         if leans_anew {
@@ -235,6 +265,19 @@ impl Ridge {
             self.online = Some(online);
         }
         Ok(())
+    }
+
+    /// How many events all arms have together, old ones counting less where the policy forgets.
+    pub(crate) fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    pub(crate) fn prior(&self) -> Prior {
+        self.prior
+    }
+
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     pub(crate) fn dimension(&self) -> usize {
@@ -351,47 +394,6 @@ const LANES: usize = 8;
 /// Before so many events, the preferred prior is taken.
 const CHOOSE_FROM: u64 = 16;
 
-/// The mean reward over the events of all arms, each event counted for its own arm only.
-fn mean(state: &RewardState) -> f64 {
-    // Exact sums: their order, which follows the names of the arms, does not matter.
-    let rewards: f64 = state.sums().values().map(|sums| sums.reward).sum();
-    (rewards + PRIOR_MEAN * PRIOR_WEIGHT) / (state.total() as f64 + PRIOR_WEIGHT)
-}
-
-/// The events of each arm in force and what it inherits, in the order of their ids.
-fn effective_events(state: &RewardState) -> BTreeMap<String, Events> {
-    let own = |(arm, sums): (&String, &ArmSums)| {
-        let (sums, weight) = (sums.clone(), sums.count as f64);
-        (arm.clone(), Events { sums, weight })
-    };
-    let in_force = |arm: &String| !state.is_retired(arm);
-    let known = state.sums().iter().filter(|(arm, _)| in_force(arm));
-    let mut effective: BTreeMap<String, Events> = known.map(own).collect();
-    for heir in state.lineage().keys().filter(|arm| in_force(arm)) {
-        let mut sums = ArmSums::new(state.schema().dimension);
-        let (mut arm, mut widen, mut weight) = (heir.as_str(), 1.0, 0.0);
-        loop {
-            if let Some(own) = state.sums().get(arm) {
-                sums.add_share(own, widen);
-                weight += own.count as f64 / widen;
-            }
-            let Some(Inheritance { from, widen: more }) = state.lineage().get(arm) else {
-                break;
-            };
-            arm = from;
-            widen *= more;
-        }
-        effective.insert(heir.clone(), Events { sums, weight });
-    }
-    effective
-}
-
-/// The mean reward before any event.
-const PRIOR_MEAN: f64 = 0.5;
-
-/// How many events the prior mean counts for.
-const PRIOR_WEIGHT: f64 = 1.0;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -406,6 +408,20 @@ mod tests {
         Features::from_logged(vec![a, b], &SCHEMA).unwrap()
     }
 
+    fn fit(state: &RewardState) -> Ridge {
+        let fitting = Fitting {
+            strength: Strength::Fixed(1.0),
+            change: None,
+            replicate: 0,
+        };
+        Ridge::fit(state, fitting, None, true).unwrap()
+    }
+
+    fn learn(state: &mut RewardState, arm: &str, reward: f64) {
+        let x = x(1.0, 0.5);
+        state.update(&Event::new(arm, &x), reward).unwrap();
+    }
+
     fn close(actual: f64, expected: f64) {
         assert!((actual - expected).abs() < 1e-12, "{actual} {expected}");
     }
@@ -415,8 +431,8 @@ mod tests {
         // One event x = (1, 1/2), r = 1: m = (1 + 1/2) / 2 = 3/4; with lambda 1, A + I =
         // [[2, 1/2], [1/2, 5/4]] of determinant 9/4, and theta = (1/4 x) / (1 + x'x) = x / 9.
         let mut state = RewardState::new(&SCHEMA);
-        state.update("a", &x(1.0, 0.5), 1.0).unwrap();
-        let ridge = Ridge::fit(&state, Strength::Fixed(1.0), true).unwrap();
+        learn(&mut state, "a", 1.0);
+        let ridge = fit(&state);
         let predictions = ridge.predictions(&["b", "a"], &[1.0, 0.5]);
         close(predictions[0], 0.75);
         close(predictions[1], 0.75 + 1.25 / 9.0);
@@ -435,11 +451,10 @@ mod tests {
     fn a_retired_arm_is_unknown_but_its_heir_is_not() {
         let mut state = RewardState::new(&SCHEMA);
         for _ in 0..100 {
-            state.update("a@1", &x(1.0, 0.5), 1.0).unwrap();
-            state.update("b@1", &x(1.0, 0.5), 0.0).unwrap();
+            learn(&mut state, "a@1", 1.0);
+            learn(&mut state, "b@1", 0.0);
         }
         state.inherit("a@1", "a@2", 4.0).unwrap();
-        let fit = |state: &RewardState| Ridge::fit(state, Strength::Fixed(1.0), true).unwrap();
         let before = fit(&state);
         state.retire("a@1");
         let (after, at) = (fit(&state), [1.0, 0.5]);
@@ -460,13 +475,13 @@ mod tests {
     fn an_heir_starts_from_its_predecessor_and_is_less_sure() {
         let mut state = RewardState::new(&SCHEMA);
         for _ in 0..100 {
-            state.update("a@1", &x(1.0, 0.5), 1.0).unwrap();
-            state.update("b@1", &x(1.0, 0.5), 0.0).unwrap();
+            learn(&mut state, "a@1", 1.0);
+            learn(&mut state, "b@1", 0.0);
         }
         state.inherit("a@1", "a@2", 4.0).unwrap();
         state.inherit("a@2", "a@3", 5.0).unwrap();
         let at = [1.0, 0.5];
-        let ridge = Ridge::fit(&state, Strength::Fixed(1.0), true).unwrap();
+        let ridge = fit(&state);
         let arms = ["a@1", "a@2", "a@3", "new@1"];
         let predictions = ridge.predictions(&arms, &at);
         let widths = ridge.widths(&arms, &at);

@@ -30,6 +30,8 @@ pub(crate) enum Purpose {
     Arm,
     /// The draws from a posterior.
     Posterior,
+    /// How often the replicates of a bootstrap count an event.
+    Bootstrap,
 }
 
 impl Purpose {
@@ -37,6 +39,7 @@ impl Purpose {
         match self {
             Self::Arm => b"draw-arm",
             Self::Posterior => b"thompson",
+            Self::Bootstrap => b"bootstrp",
         }
     }
 }

@@ -2,13 +2,15 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+use crate::ages::{Ages, Kept};
 use crate::arm_sums::ArmSums;
 use crate::bytes::{Reader, Writer};
 use crate::digest::sha256_hex;
+use crate::memory::Part;
 use crate::reward_state::Inheritance;
 use crate::triangle::packed_length;
 use crate::{
-    DrawKey, FeatureSchema, Features, LinearModel, PendingDecision, Policy, PolicySpec,
+    DrawKey, FeatureSchema, Features, LinearModel, Memory, PendingDecision, Policy, PolicySpec,
     RewardState, SnapshotError, SnapshotKey, StateError,
 };
 
@@ -18,7 +20,8 @@ use crate::{
 /// and the SHA-256 of all before; then, if it is signed, 32 bytes of HMAC-SHA-256 (RFC 2104) over all before that. All
 /// numbers are little-endian; floats are kept bit for bit.
 ///
-/// Format 2 added retired arms, the reward model, the golden vectors and the signature; format 1 is read for ever.
+/// Format 2 added retired arms, the reward model, the golden vectors and the signature; format 3 sums that are told
+/// apart by age, replicate and kind of client. Older formats are read for ever.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// The format it was read from or will be written in; [`Snapshot::FORMAT`] for new ones.
@@ -58,7 +61,7 @@ pub struct GoldenVector {
 
 impl Snapshot {
     /// The newest format, and the one written.
-    pub const FORMAT: u32 = 2;
+    pub const FORMAT: u32 = 3;
 
     /// The snapshot as bytes, always in format [`Snapshot::FORMAT`].
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -182,9 +185,11 @@ impl Snapshot {
         writer.u64(self.through);
         writer.u64(self.pending_max as u64);
         writer.u64(self.evicted);
-        writer.u64(self.state.sums().len() as u64);
-        for (arm, sums) in self.state.sums() {
-            write_sums(&mut writer, arm, sums);
+        write_memory(&mut writer, self.state.memory());
+        writer.i64(self.state.now_ms());
+        writer.u64(self.state.ages().len() as u64);
+        for (arm, ages) in self.state.ages() {
+            write_ages(&mut writer, arm, ages);
         }
         writer.u64(self.state.lineage().len() as u64);
         for (arm, Inheritance { from, widen }) in self.state.lineage() {
@@ -212,8 +217,33 @@ impl Snapshot {
     }
 }
 
-fn write_sums(writer: &mut Writer, arm: &str, sums: &ArmSums) {
+fn write_memory(writer: &mut Writer, memory: &Memory) {
+    // No half-life is shorter than a millisecond.
+    writer.i64(memory.half_life_ms.unwrap_or(0));
+    writer.u64(memory.arms.len() as u64);
+    for (arm, half_life) in &memory.arms {
+        writer.text(arm);
+        writer.i64(*half_life);
+    }
+    writer.u64(u64::from(memory.replicates));
+    writer.u8(u8::from(memory.by_stratum));
+    writer.u8(u8::from(memory.counts_decisions));
+}
+
+fn write_ages(writer: &mut Writer, arm: &str, ages: &Ages) {
     writer.text(arm);
+    writer.u64(ages.parts().len() as u64);
+    for (part, kept) in ages.parts() {
+        writer.i64(part.epoch);
+        writer.u64(u64::from(part.stratum));
+        writer.u64(kept.decisions);
+        for sums in &kept.sums {
+            write_sums(writer, sums);
+        }
+    }
+}
+
+fn write_sums(writer: &mut Writer, sums: &ArmSums) {
     writer.u64(sums.count);
     writer.f64s(&[sums.reward, sums.reward_squared]);
     writer.f64s(&sums.x);
@@ -226,6 +256,8 @@ fn write_pending(writer: &mut Writer, decision: &PendingDecision) {
     writer.i64(decision.at_ms);
     writer.text(&decision.arm);
     writer.f32s(decision.features.as_slice());
+    writer.u64(u64::from(decision.stratum));
+    writer.f64s(&[decision.cost]);
     writer.u8(u8::from(decision.reward.is_some()));
     writer.f64s(&[decision.reward.unwrap_or(0.0)]);
 }
@@ -321,8 +353,8 @@ fn read(reader: &mut Reader<'_>, format: u32) -> Result<Snapshot, SnapshotError>
     let (version, through) = (reader.u64()?, reader.u64()?);
     let pending_max = usize::try_from(reader.u64()?).unwrap_or(usize::MAX);
     let evicted = reader.u64()?;
-    let mut state = read_state(reader, schema)?;
-    let pending = read_all_pending(reader, &schema, pending_max)?;
+    let mut state = read_state(reader, schema, format)?;
+    let pending = read_all_pending(reader, &schema, pending_max, format)?;
     let (mut model, mut golden) = (None, Vec::new());
     if format > 1 {
         for _ in 0..reader.u64()? {
@@ -401,15 +433,26 @@ fn same_schema(schema: &FeatureSchema, actual: &str) -> Result<(), SnapshotError
 fn read_state(
     reader: &mut Reader<'_>,
     schema: FeatureSchema,
+    format: u32,
 ) -> Result<RewardState, SnapshotError> {
+    let (memory, now_ms) = if format > 2 {
+        (read_memory(reader)?, reader.i64()?)
+    } else {
+        (Memory::default(), 0)
+    };
     let mut arms = BTreeMap::new();
     for _ in 0..reader.u64()? {
         let arm = reader.text()?.to_owned();
-        let sums = read_sums(reader, schema.dimension)?;
-        if !sums.is_finite() {
+        let ages = if format > 2 {
+            read_ages(reader, &memory, schema.dimension)?
+        } else {
+            Ages::plain(read_sums(reader, schema.dimension)?)
+        };
+        let mut sums = ages.parts().values().flat_map(|kept| &kept.sums);
+        if !sums.all(ArmSums::is_finite) {
             return Err(SnapshotError::Number(format!("the sums of arm {arm}")));
         }
-        if arms.insert(arm, sums).is_some() {
+        if arms.insert(arm, ages).is_some() {
             return Err(SnapshotError::Malformed("an arm stands twice"));
         }
     }
@@ -421,11 +464,66 @@ fn read_state(
             return Err(SnapshotError::Malformed("an arm inherits twice"));
         }
     }
-    RewardState::from_parts(schema, arms, &lineage).map_err(|error| match error {
+    RewardState::from_parts(schema, memory, now_ms, arms, &lineage).map_err(|error| match error {
         StateError::Widen(widen) => SnapshotError::Number(format!("widening factor {widen}")),
         StateError::InheritsItself(_) => SnapshotError::Malformed("an arm inherits from itself"),
         _ => SnapshotError::Malformed("the sums of an arm without events"),
     })
+}
+
+fn read_memory(reader: &mut Reader<'_>) -> Result<Memory, SnapshotError> {
+    let flag = |value: u8| match value {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(SnapshotError::Malformed("a flag of what is told apart")),
+    };
+    let half_life = |value: i64| {
+        if (0..=HALF_LIFE_MOST).contains(&value) {
+            Ok(value)
+        } else {
+            Err(SnapshotError::Number(format!("half-life {value}")))
+        }
+    };
+    let half_life_ms = Some(half_life(reader.i64()?)?).filter(|value| *value > 0);
+    let mut arms = BTreeMap::new();
+    for _ in 0..reader.u64()? {
+        let arm = reader.text()?.to_owned();
+        arms.insert(arm, half_life(reader.i64()?)?.max(1));
+    }
+    let replicates = u32::try_from(reader.u64()?).ok();
+    Ok(Memory {
+        half_life_ms,
+        arms,
+        replicates: replicates
+            .filter(|replicates| *replicates <= REPLICATES_MOST)
+            .ok_or(SnapshotError::Malformed(
+                "more replicates than there can be",
+            ))?,
+        by_stratum: flag(reader.u8()?)?,
+        counts_decisions: flag(reader.u8()?)?,
+    })
+}
+
+fn read_ages(
+    reader: &mut Reader<'_>,
+    memory: &Memory,
+    dimension: usize,
+) -> Result<Ages, SnapshotError> {
+    let mut ages = Ages::default();
+    for _ in 0..reader.u64()? {
+        let epoch = reader.i64()?;
+        let stratum = u32::try_from(reader.u64()?)
+            .map_err(|_| SnapshotError::Malformed("a kind of client that there is not"))?;
+        let decisions = reader.u64()?;
+        let mut sums = Vec::new();
+        for _ in 0..=memory.replicates {
+            sums.push(read_sums(reader, dimension)?);
+        }
+        if !ages.insert(Part { epoch, stratum }, Kept { decisions, sums }) {
+            return Err(SnapshotError::Malformed("a part of an arm stands twice"));
+        }
+    }
+    Ok(ages)
 }
 
 fn read_sums(reader: &mut Reader<'_>, dimension: usize) -> Result<ArmSums, SnapshotError> {
@@ -443,6 +541,7 @@ fn read_all_pending(
     reader: &mut Reader<'_>,
     schema: &FeatureSchema,
     pending_max: usize,
+    format: u32,
 ) -> Result<Vec<PendingDecision>, SnapshotError> {
     let count = reader.u64()?;
     if pending_max == 0 || count > pending_max as u64 {
@@ -450,7 +549,7 @@ fn read_all_pending(
     }
     let mut all: Vec<PendingDecision> = Vec::new();
     for _ in 0..count {
-        let decision = read_pending(reader, schema)?;
+        let decision = read_pending(reader, schema, format)?;
         if all.last().is_some_and(|last| last.id >= decision.id) {
             return Err(SnapshotError::Malformed("waiting decisions out of order"));
         }
@@ -462,12 +561,19 @@ fn read_all_pending(
 fn read_pending(
     reader: &mut Reader<'_>,
     schema: &FeatureSchema,
+    format: u32,
 ) -> Result<PendingDecision, SnapshotError> {
     let (id, at_ms) = (reader.u128()?, reader.i64()?);
     let arm = reader.text()?.to_owned();
     let number = |what: &str| SnapshotError::Number(format!("{what} of decision {id:032x}"));
     let features = Features::from_logged(reader.f32s(schema.dimension)?, schema)
         .map_err(|_| number("a feature"))?;
+    let stratum = if format > 2 { reader.u64()? } else { 0 };
+    let stratum = u32::try_from(stratum).map_err(|_| number("the kind of client"))?;
+    let cost = if format > 2 { reader.f64()? } else { 0.0 };
+    if !(cost.is_finite() && cost >= 0.0) {
+        return Err(number("the cost"));
+    }
     let (has_reward, reward) = (reader.u8()?, reader.f64()?);
     let reward = match has_reward {
         0 if reward.to_bits() == 0 => None,
@@ -486,6 +592,8 @@ fn read_pending(
         at_ms,
         arm,
         features,
+        stratum,
+        cost,
         reward,
     })
 }
@@ -494,6 +602,12 @@ const MAGIC: [u8; 8] = *b"ECHOPOL\n";
 const HEADER: usize = 8 + 4 + 8;
 const CHECKSUM: usize = 32;
 pub(crate) const SIGNATURE: usize = 32;
+
+/// A thousand years.
+const HALF_LIFE_MOST: i64 = 1_000 * 366 * 86_400_000;
+
+/// More than any policy asks for.
+const REPLICATES_MOST: u32 = 4_096;
 
 /// Enough to notice another arithmetic, few enough to cost no time.
 const GOLDEN_VECTORS: usize = 8;

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::prior::Strength;
-use crate::{ShareBound, SpecError};
+use crate::{Budget, Forgetting, Memory, RewardState, ShareBound, SpecError};
 
 /// Which policy, with which parameters: read from and written as one line of text.
 ///
@@ -20,15 +20,25 @@ use crate::{ShareBound, SpecError};
 /// | `lints` | `scale=0.1`, `draws=64` |
 /// | `squarecb` | `gamma=10` |
 /// | `regcb-opt`, `regcb-elim` | `mellowness=0.01` |
+/// | `bootstrap` | `replicates=8` |
 /// | `randucb` | `scale=1.3`; `floor=0.0005`, `lambda=auto` |
 ///
-/// The last eight learn, and have `floor=0.05` and `lambda=1` besides, if nothing else is said: the least
+/// The last nine learn, and have `floor=0.05` and `lambda=1` besides, if nothing else is said: the least
 /// probability of any arm, and the strength of the ridge. With `lambda=auto` the strength, and whether arms lean on
 /// one another, is the one of a few under which what was learned is likeliest. The arms of `fixed` and `always` are
 /// meant by name, in all their versions, or by a full id such as `ngram@2`.
 ///
 /// Every policy takes bounds on an arm's share: `most:ngram@2=0.1` is the greatest probability that the arm gets,
 /// `least:file=0.2` the least. What an arm may not have goes to the others in their ratio.
+///
+/// A policy that learns takes these besides:
+///
+/// | key | what it does |
+/// |---|---|
+/// | `halflife=7d` | an event counts half after this time, and nothing after eight such times; also `halflife:ARM=12h` |
+/// | `change=0.01` | when an arm's rewards have changed, at this level of significance, what it earned before counts a tenth of what it has earned since; needs a half-life |
+/// | `budget=0.5`, `cost:ARM=1` | what a decision may cost on average, and what each arm costs (nothing, if it is not said): scores are lowered by the cost times a price that rises while too much is spent |
+/// | `ipcw=client` | where rewards of one kind of client are seen less often, each counts for more |
 ///
 /// The default is `randucb`. Its scale, and what `auto` chooses from, did well in the bake-off in `benches`; the
 /// other defaults on simulated worlds of four and eight arms, over 500 to 5,000 decisions.
@@ -48,6 +58,9 @@ pub struct PolicySpec {
     pub(crate) strength: Strength,
     /// Sorted by pattern, each pattern once.
     pub(crate) bounds: Vec<ShareBound>,
+    pub(crate) forgetting: Forgetting,
+    pub(crate) budget: Option<Budget>,
+    pub(crate) weighs_censoring: bool,
 }
 
 /// How scores become probabilities.
@@ -94,6 +107,11 @@ pub enum Rule {
         /// Whether all arms that may be the best share; else the most hopeful wins.
         eliminates: bool,
     },
+    /// As often as it is best under regressions over resampled events.
+    Bootstrap {
+        /// Regressions, the one over all events among them.
+        replicates: u32,
+    },
     /// Inverse gap weighting.
     SquareCb {
         /// The constant of the schedule gamma = c sqrt(K (1 + n)).
@@ -120,6 +138,43 @@ impl PolicySpec {
     /// The bounds on arms' shares, sorted by pattern.
     pub fn bounds(&self) -> &[ShareBound] {
         &self.bounds
+    }
+
+    /// How it forgets.
+    pub fn forgetting(&self) -> &Forgetting {
+        &self.forgetting
+    }
+
+    /// What decisions may cost, if that is bounded.
+    pub fn budget(&self) -> Option<&Budget> {
+        self.budget.as_ref()
+    }
+
+    /// Whether rewards of kinds of clients of whom few are seen count for more.
+    pub fn weighs_censoring(&self) -> bool {
+        self.weighs_censoring
+    }
+
+    /// What a state must tell apart for this policy. Policies that do not learn take any state, and ask for a plain one.
+    pub fn memory(&self) -> Memory {
+        let replicates = match self.rule {
+            Rule::Bootstrap { replicates } => replicates - 1,
+            _ => 0,
+        };
+        Memory {
+            half_life_ms: self.forgetting.half_life_ms,
+            arms: self.forgetting.arms.clone(),
+            replicates,
+            by_stratum: self.weighs_censoring,
+            counts_decisions: self.weighs_censoring || self.budget.is_some(),
+        }
+    }
+
+    /// See [`Budget::price`]; 0 without a budget.
+    pub(crate) fn price(&self, state: &RewardState) -> f64 {
+        self.budget
+            .as_ref()
+            .map_or(0.0, |budget| budget.price(state))
     }
 
     /// The same policy with these bounds besides its own; a pattern that has one already gets the new one.
@@ -164,6 +219,9 @@ impl Default for PolicySpec {
             floor: 0.0005,
             strength: Strength::Auto,
             bounds: Vec::new(),
+            forgetting: Forgetting::default(),
+            budget: None,
+            weighs_censoring: false,
         }
     }
 }

@@ -1,12 +1,12 @@
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use crate::prior::Strength;
-use crate::{PolicySpec, Rule, ShareBound, SpecError};
+use crate::spec_keys::{Common, FACTOR, Keys, POSITIVE, UNIT, WEIGHT, number};
+use crate::{Budget, Forgetting, PolicySpec, Rule, ShareBound, SpecError, forgetting};
 
 /// The names of all policies.
-pub(crate) const POLICIES: &str = "uniform, fixed, always, epsilon-greedy, softmax, linucb, lints, squarecb, regcb-opt, regcb-elim, randucb";
+pub(crate) const POLICIES: &str = "uniform, fixed, always, epsilon-greedy, softmax, linucb, lints, squarecb, regcb-opt, regcb-elim, bootstrap, randucb";
 
 impl FromStr for PolicySpec {
     type Err = SpecError;
@@ -22,67 +22,35 @@ impl FromStr for PolicySpec {
             }
             "fixed" => fixed(rest),
             "always" => always(rest),
-            "epsilon-greedy" => learning(
-                "epsilon-greedy",
-                rest,
-                "epsilon, floor, lambda, least:ARM, most:ARM",
-                |keys| {
-                    let epsilon = keys.number("epsilon", 0.1, &UNIT)?;
-                    Ok(Rule::EpsilonGreedy { epsilon })
-                },
-            ),
-            "softmax" => learning(
-                "softmax",
-                rest,
-                "temperature, floor, lambda, least:ARM, most:ARM",
-                |keys| {
-                    let temperature = keys.number("temperature", 0.05, &POSITIVE)?;
-                    Ok(Rule::Softmax { temperature })
-                },
-            ),
-            "linucb" => learning(
-                "linucb",
-                rest,
-                "alpha, floor, lambda, least:ARM, most:ARM",
-                |keys| {
-                    let alpha = keys.number("alpha", 0.3, &FACTOR)?;
-                    Ok(Rule::LinUcb { alpha })
-                },
-            ),
-            "lints" => learning(
-                "lints",
-                rest,
-                "scale, draws, floor, lambda, least:ARM, most:ARM",
-                |keys| {
-                    let scale = keys.number("scale", 0.1, &FACTOR)?;
-                    let draws = keys.whole("draws", 64)?;
-                    Ok(Rule::LinTs { scale, draws })
-                },
-            ),
-            "squarecb" => learning(
-                "squarecb",
-                rest,
-                "gamma, floor, lambda, least:ARM, most:ARM",
-                |keys| {
-                    let gamma = keys.number("gamma", 10.0, &POSITIVE)?;
-                    Ok(Rule::SquareCb { gamma })
-                },
-            ),
-            "randucb" => {
-                let default = PolicySpec::default();
-                let mut keys = Keys::read("randucb", rest)?;
+            "epsilon-greedy" => learning("epsilon-greedy", rest, "epsilon", |keys| {
+                let epsilon = keys.number("epsilon", 0.1, &UNIT)?;
+                Ok(Rule::EpsilonGreedy { epsilon })
+            }),
+            "softmax" => learning("softmax", rest, "temperature", |keys| {
+                let temperature = keys.number("temperature", 0.05, &POSITIVE)?;
+                Ok(Rule::Softmax { temperature })
+            }),
+            "linucb" => learning("linucb", rest, "alpha", |keys| {
+                let alpha = keys.number("alpha", 0.3, &FACTOR)?;
+                Ok(Rule::LinUcb { alpha })
+            }),
+            "lints" => learning("lints", rest, "scale, draws", |keys| {
+                let scale = keys.number("scale", 0.1, &FACTOR)?;
+                let draws = keys.whole("draws", 64, 4096)?;
+                Ok(Rule::LinTs { scale, draws })
+            }),
+            "squarecb" => learning("squarecb", rest, "gamma", |keys| {
+                let gamma = keys.number("gamma", 10.0, &POSITIVE)?;
+                Ok(Rule::SquareCb { gamma })
+            }),
+            "bootstrap" => learning("bootstrap", rest, "replicates", |keys| {
+                let replicates = keys.whole("replicates", 8, 64)?;
+                Ok(Rule::Bootstrap { replicates })
+            }),
+            "randucb" => learning("randucb", rest, "scale", |keys| {
                 let scale = keys.number("scale", 1.3, &FACTOR)?;
-                let rule = Rule::RandUcb { scale };
-                let (floor, strength) = keys.floor_and_strength(default.floor, default.strength)?;
-                let bounds = keys.bounds()?;
-                keys.finish("scale, floor, lambda, least:ARM, most:ARM")?;
-                Ok(Self {
-                    rule,
-                    floor,
-                    strength,
-                    bounds,
-                })
-            }
+                Ok(Rule::RandUcb { scale })
+            }),
             "regcb-opt" => reg_cb("regcb-opt", rest, false),
             "regcb-elim" => reg_cb("regcb-elim", rest, true),
             _ => Err(SpecError::UnknownPolicy(name.to_owned())),
@@ -128,6 +96,7 @@ impl fmt::Display for PolicySpec {
             Rule::LinUcb { alpha } => write!(f, "linucb:alpha={alpha}")?,
             Rule::LinTs { scale, draws } => write!(f, "lints:scale={scale},draws={draws}")?,
             Rule::RandUcb { scale } => write!(f, "randucb:scale={scale}")?,
+            Rule::Bootstrap { replicates } => write!(f, "bootstrap:replicates={replicates}")?,
             Rule::SquareCb { gamma } => write!(f, "squarecb:gamma={gamma}")?,
         }
         write!(f, ",floor={},lambda=", self.floor)?;
@@ -135,8 +104,36 @@ impl fmt::Display for PolicySpec {
             Strength::Auto => write!(f, "auto")?,
             Strength::Fixed(lambda) => write!(f, "{lambda}")?,
         }
+        fmt_forgetting(&self.forgetting, f)?;
+        if let Some(budget) = &self.budget {
+            fmt_budget(budget, f)?;
+        }
+        if self.weighs_censoring {
+            write!(f, ",ipcw=client")?;
+        }
         fmt_bounds(&self.bounds, ',', f)
     }
+}
+
+fn fmt_forgetting(forgets: &Forgetting, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if let Some(half_life) = forgets.half_life_ms {
+        write!(f, ",halflife={}", forgetting::text(half_life))?;
+    }
+    for (arm, half_life) in &forgets.arms {
+        write!(f, ",halflife:{arm}={}", forgetting::text(*half_life))?;
+    }
+    match forgets.change {
+        Some(level) => write!(f, ",change={level}"),
+        None => Ok(()),
+    }
+}
+
+fn fmt_budget(budget: &Budget, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, ",budget={}", budget.mean)?;
+    for (arm, cost) in &budget.costs {
+        write!(f, ",cost:{arm}={cost}")?;
+    }
+    Ok(())
 }
 
 fn fmt_bounds(
@@ -173,40 +170,50 @@ fn fmt_weights(weights: &[(String, f64)], f: &mut fmt::Formatter<'_>) -> fmt::Re
 fn learning(
     policy: &'static str,
     rest: &str,
-    known: &'static str,
+    own: &str,
     rule: impl FnOnce(&mut Keys) -> Result<Rule, SpecError>,
 ) -> Result<PolicySpec, SpecError> {
     let mut keys = Keys::read(policy, rest)?;
     let rule = rule(&mut keys)?;
-    let (floor, strength) = keys.floor_and_strength(FLOOR, LAMBDA)?;
-    let bounds = keys.bounds()?;
-    keys.finish(known)?;
+    let (floor, strength) = match rule {
+        Rule::RandUcb { .. } => (RANDUCB_FLOOR, Strength::Auto),
+        _ => (FLOOR, LAMBDA),
+    };
+    let common = keys.common(floor, strength)?;
+    keys.finish(&format!("{own}, {}", Common::KEYS))?;
+    let Common {
+        floor,
+        strength,
+        bounds,
+        forgetting,
+        budget,
+        weighs_censoring,
+    } = common;
     Ok(PolicySpec {
         rule,
         floor,
         strength,
         bounds,
+        forgetting,
+        budget,
+        weighs_censoring,
     })
 }
 
 fn reg_cb(policy: &'static str, rest: &str, eliminates: bool) -> Result<PolicySpec, SpecError> {
-    learning(
-        policy,
-        rest,
-        "mellowness, floor, lambda, least:ARM, most:ARM",
-        |keys| {
-            let mellowness = keys.number("mellowness", 0.01, &FACTOR)?;
-            Ok(Rule::RegCb {
-                mellowness,
-                eliminates,
-            })
-        },
-    )
+    learning(policy, rest, "mellowness", |keys| {
+        let mellowness = keys.number("mellowness", 0.01, &FACTOR)?;
+        Ok(Rule::RegCb {
+            mellowness,
+            eliminates,
+        })
+    })
 }
 
 /// What a learning policy has if nothing else is said of it.
 const FLOOR: f64 = 0.05;
 const LAMBDA: Strength = Strength::Fixed(1.0);
+const RANDUCB_FLOOR: f64 = 0.0005;
 
 /// Every key but `floor` is an arm.
 fn fixed(rest: &str) -> Result<PolicySpec, SpecError> {
@@ -214,7 +221,7 @@ fn fixed(rest: &str) -> Result<PolicySpec, SpecError> {
     let floor = keys.number("floor", 0.0, &UNIT)?;
     let bounds = keys.bounds()?;
     let mut weights = Vec::new();
-    for (arm, value) in keys.pairs {
+    for (arm, value) in keys.rest() {
         let weight = number(&arm, &value, &WEIGHT)?;
         if weight > 0.0 {
             weights.push((arm, weight));
@@ -249,159 +256,11 @@ fn without_learning(rule: Rule, floor: f64, bounds: Vec<ShareBound>) -> PolicySp
         floor,
         strength: LAMBDA,
         bounds,
+        forgetting: Forgetting::default(),
+        budget: None,
+        weighs_censoring: false,
     }
 }
-
-/// The `key=value` pairs of a spec that nobody has asked for yet.
-struct Keys {
-    policy: &'static str,
-    pairs: BTreeMap<String, String>,
-}
-
-impl Keys {
-    fn read(policy: &'static str, text: &str) -> Result<Self, SpecError> {
-        let mut pairs = BTreeMap::new();
-        for part in text.split(',').filter(|_| !text.trim().is_empty()) {
-            let (key, value) = part
-                .split_once('=')
-                .filter(|(key, _)| !key.trim().is_empty())
-                .ok_or_else(|| SpecError::NotKeyValue(part.to_owned()))?;
-            let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
-            if pairs.insert(key.clone(), value).is_some() {
-                return Err(SpecError::Repeated(key));
-            }
-        }
-        Ok(Self { policy, pairs })
-    }
-
-    fn number(&mut self, key: &str, default: f64, range: &Range) -> Result<f64, SpecError> {
-        match self.pairs.remove(key) {
-            Some(value) => number(key, &value, range),
-            None => Ok(default),
-        }
-    }
-
-    fn floor_and_strength(
-        &mut self,
-        floor: f64,
-        strength: Strength,
-    ) -> Result<(f64, Strength), SpecError> {
-        let floor = self.number("floor", floor, &UNIT)?;
-        let strength = match self.pairs.remove("lambda") {
-            None => strength,
-            Some(value) if value == "auto" => Strength::Auto,
-            Some(value) => Strength::Fixed(number("lambda", &value, &STRENGTH)?),
-        };
-        Ok((floor, strength))
-    }
-
-    /// Takes out `least:ARM` and `most:ARM`.
-    fn bounds(&mut self) -> Result<Vec<ShareBound>, SpecError> {
-        let mut bounds: BTreeMap<String, ShareBound> = BTreeMap::new();
-        for (key, value) in &self.pairs {
-            let Some((side, arm)) = key
-                .split_once(':')
-                .filter(|(side, arm)| matches!(*side, "least" | "most") && !arm.is_empty())
-            else {
-                continue;
-            };
-            let share = number(key, value, &UNIT)?;
-            let bound = bounds.entry(arm.to_owned()).or_insert_with(|| ShareBound {
-                pattern: arm.to_owned(),
-                least: 0.0,
-                most: 1.0,
-            });
-            match side {
-                "least" => bound.least = share,
-                _ => bound.most = share,
-            }
-            if bound.least > bound.most {
-                return Err(SpecError::Value {
-                    key: key.clone(),
-                    value: value.clone(),
-                    allowed: "a least share that is not above the greatest",
-                });
-            }
-        }
-        self.pairs.retain(|key, _| {
-            key.split_once(':')
-                .is_none_or(|(side, arm)| !matches!(side, "least" | "most") || arm.is_empty())
-        });
-        // A bound that holds nothing back is none.
-        bounds.retain(|_, bound| bound.least > 0.0 || bound.most < 1.0);
-        Ok(bounds.into_values().collect())
-    }
-
-    fn whole(&mut self, key: &str, default: u32) -> Result<u32, SpecError> {
-        let Some(value) = self.pairs.remove(key) else {
-            return Ok(default);
-        };
-        match value.parse() {
-            Ok(number) if (1..=DRAWS_MAX).contains(&number) => Ok(number),
-            _ => Err(SpecError::Value {
-                key: key.to_owned(),
-                value,
-                allowed: "a whole number in [1, 4096]",
-            }),
-        }
-    }
-
-    fn finish(self, known: &'static str) -> Result<(), SpecError> {
-        match self.pairs.into_keys().next() {
-            None => Ok(()),
-            Some(key) => Err(SpecError::UnknownKey {
-                policy: self.policy,
-                key,
-                known,
-            }),
-        }
-    }
-}
-
-fn number(key: &str, value: &str, range: &Range) -> Result<f64, SpecError> {
-    match value.parse::<f64>() {
-        // Adding zero makes -0 a 0, so that equal policies are equal texts.
-        Ok(number) if (range.low..=range.high).contains(&number) => Ok(number + 0.0),
-        _ => Err(SpecError::Value {
-            key: key.to_owned(),
-            value: value.to_owned(),
-            allowed: range.text,
-        }),
-    }
-}
-
-struct Range {
-    low: f64,
-    high: f64,
-    text: &'static str,
-}
-
-const UNIT: Range = Range {
-    low: 0.0,
-    high: 1.0,
-    text: "a number in [0, 1]",
-};
-const FACTOR: Range = Range {
-    low: 0.0,
-    high: 1000.0,
-    text: "a number in [0, 1000]",
-};
-const POSITIVE: Range = Range {
-    low: 1e-6,
-    high: 1e6,
-    text: "a number in [0.000001, 1000000]",
-};
-const STRENGTH: Range = Range {
-    low: POSITIVE.low,
-    high: POSITIVE.high,
-    text: "auto or a number in [0.000001, 1000000]",
-};
-const WEIGHT: Range = Range {
-    low: 0.0,
-    high: 1e6,
-    text: "a weight in [0, 1000000]",
-};
-const DRAWS_MAX: u32 = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -443,6 +302,18 @@ mod tests {
             (
                 "regcb-opt:most:b@2=0.1,least:a=0.2,most:a=0.5,most:c=1",
                 "regcb-opt:mellowness=0.01,floor=0.05,lambda=1,least:a=0.2,most:a=0.5,most:b@2=0.1",
+            ),
+            (
+                "bootstrap:replicates=4",
+                "bootstrap:replicates=4,floor=0.05,lambda=1",
+            ),
+            (
+                "squarecb:change=0.01,halflife:b@2=90m,halflife=7d,ipcw=client",
+                "squarecb:gamma=10,floor=0.05,lambda=1,halflife=7days,halflife:b@2=1h30m,change=0.01,ipcw=client",
+            ),
+            (
+                "linucb:cost:b=0,cost:a=2,budget=0.5,most:b=0.2",
+                "linucb:alpha=0.3,floor=0.05,lambda=1,budget=0.5,cost:a=2,cost:b=0,most:b=0.2",
             ),
             ("uniform:most:a@2=0.1", "uniform:most:a@2=0.1"),
             ("always:a,most:b=0.1", "always:a,floor=0,most:b=0.1"),
@@ -506,6 +377,40 @@ mod tests {
                 "squarecb:least:a=0.5,most:a=0.2",
                 "a least share that is not above the greatest",
             ),
+            (
+                "squarecb:halflife=7",
+                "halflife is \"7\", but must be a time such as 7d",
+            ),
+            (
+                "squarecb:halflife:a=soon",
+                "halflife:a is \"soon\", but must be a time",
+            ),
+            (
+                "squarecb:change=0.01",
+                "change is \"0.01\", but must be given with a half-life",
+            ),
+            (
+                "squarecb:change=1,halflife=1d",
+                "change is \"1\", but must be a level",
+            ),
+            (
+                "squarecb:budget=1",
+                "budget is \"1\", but must be given with what arms cost",
+            ),
+            (
+                "squarecb:cost:a=1",
+                "cost:a is \"1\", but must be given with a budget",
+            ),
+            (
+                "squarecb:cost:a=-1,budget=1",
+                "cost:a is \"-1\", but must be a weight",
+            ),
+            ("squarecb:ipcw=user", "ipcw is \"user\", but must be client"),
+            (
+                "uniform:halflife=1d",
+                "policy uniform knows no key \"halflife\"",
+            ),
+            ("bootstrap:replicates=65", "a whole number in [1, 64]"),
             ("squarecb:most:=0.2", "knows no key \"most:\""),
             ("squarecb:gamma", "\"gamma\" is not of the form key=value"),
             ("squarecb:gamma=1,", "\"\" is not of the form key=value"),
@@ -545,12 +450,23 @@ mod tests {
             epsilon in 0.0_f64..=1.0,
             floor in 0.0_f64..=1.0,
             lambda in 1e-6_f64..=1e6,
+            half_life in 4_i64..10_000_000_000,
         ) {
             let rule = Rule::EpsilonGreedy { epsilon };
             let strength = Strength::Fixed(lambda);
             let bounds = vec![ShareBound { pattern: "a".to_owned(), least: 0.5 * epsilon, most: epsilon }];
             let bounds = if epsilon > 0.0 && epsilon < 1.0 { bounds } else { Vec::new() };
-            let spec = PolicySpec { rule, floor, strength, bounds };
+            let forgetting = Forgetting {
+                half_life_ms: Some(half_life),
+                arms: [("a@1".to_owned(), 2 * half_life)].into(),
+                change: Some(1e-12 + 0.4 * epsilon),
+            };
+            let costs = vec![("a".to_owned(), lambda), ("b@2".to_owned(), 0.0)];
+            let budget = Some(Budget { mean: floor, costs });
+            let weighs_censoring = half_life % 2 == 0;
+            let spec = PolicySpec {
+                rule, floor, strength, bounds, forgetting, budget, weighs_censoring,
+            };
             prop_assert_eq!(spec.to_string().parse(), Ok(spec));
         }
 

@@ -3,12 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use echo_policy::{
-    Distribution, DrawKey, Facts, FeatureSchema, Features, Learner, Policy, PolicyError,
-    PolicySpec, Position, RewardState, Rule, Snapshot, Trigger,
+    Distribution, DrawKey, Event as Decided, Facts, FeatureSchema, Features, Learner, Policy,
+    PolicyError, PolicySpec, Position, RewardState, Rule, Snapshot, Trigger,
 };
 use proptest::prelude::*;
 
-const SPECS: [&str; 14] = [
+const SPECS: [&str; 19] = [
     "uniform",
     "fixed:arm0=0.7,arm1=0.2,arm7=0.1,floor=0.02",
     "always:arm0,floor=0.05",
@@ -23,6 +23,11 @@ const SPECS: [&str; 14] = [
     "randucb:floor=0.01,lambda=0.1,scale=2",
     "regcb-opt",
     "regcb-elim:floor=0.02",
+    "bootstrap",
+    "bootstrap:replicates=3,floor=0.01,halflife=10s",
+    "randucb:halflife=1h,halflife:arm1=10m,change=0.01",
+    "squarecb:budget=0.5,cost:arm0=1,cost:arm1@1=0.25",
+    "linucb:ipcw=client",
 ];
 
 const ARMS: [&str; 9] = [
@@ -54,10 +59,23 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec((0_usize..6, context(), 0.0_f64..=1.0), 0..50)
 }
 
-fn learned(events: &[Event], names: &[&str]) -> RewardState {
-    let mut state = RewardState::new(&SCHEMA);
-    for (arm, x, reward) in events {
-        state.update(names[*arm], x, *reward).unwrap();
+/// The n-th decision, 1 s after the one before, of one of three kinds of clients.
+fn decided<'a>(n: usize, arm: &'a str, x: &'a Features) -> Decided<'a> {
+    let n = u32::try_from(n).unwrap();
+    let event = Decided::new(arm, x).with_id(u128::from(n));
+    event.at(i64::from(n) * 1_000).of_stratum(n % 3)
+}
+
+fn empty(spec: &str) -> RewardState {
+    RewardState::remembering(&SCHEMA, spec.parse::<PolicySpec>().unwrap().memory())
+}
+
+fn learned(spec: &str, events: &[Event], names: &[&str]) -> RewardState {
+    let mut state = empty(spec);
+    for (n, (arm, x, reward)) in events.iter().enumerate() {
+        let event = decided(n, names[*arm], x);
+        state.decided(&event).unwrap();
+        state.update(&event, *reward).unwrap();
     }
     state
 }
@@ -67,9 +85,8 @@ proptest! {
     fn probabilities_sum_to_one_and_keep_the_floor(
         events in events(), x in context(), arms in 1_usize..=9, decision: u128,
     ) {
-        let state = learned(&events, &ARMS);
         for spec in SPECS {
-            let policy = policy(spec, &state);
+            let policy = policy(spec, &learned(spec, &events, &ARMS));
             let choice = policy.decide(&x, &ARMS[..arms], key(decision)).unwrap();
             let p = choice.distribution.probabilities();
             prop_assert!(!choice.degraded, "{spec}");
@@ -86,10 +103,9 @@ proptest! {
         events in events(), x in context(), decision: u128,
         order in Just((0..9).collect::<Vec<usize>>()).prop_shuffle(),
     ) {
-        let state = learned(&events, &ARMS);
         let permuted: Vec<&str> = order.iter().map(|&arm| ARMS[arm]).collect();
         for spec in SPECS {
-            let policy = policy(spec, &state);
+            let policy = policy(spec, &learned(spec, &events, &ARMS));
             let straight = policy.distribution(&x, &ARMS, key(decision)).unwrap();
             let shuffled = policy.distribution(&x, &permuted, key(decision)).unwrap();
             for (&arm, p) in order.iter().zip(shuffled.probabilities()) {
@@ -101,12 +117,13 @@ proptest! {
     #[test]
     fn renaming_the_arms_changes_nothing(events in events(), x in context(), decision: u128) {
         let names = ["z", "q", "a", "f", "zz", "m", "o", "b", "l"];
-        let (state, renamed) = (learned(&events, &ARMS), learned(&events, &names));
-        for spec in SPECS {
-            // Fixed weights are given to names; Thompson sampling draws by name, so that only
+        for text in SPECS {
+            let (state, renamed) = (learned(text, &events, &ARMS), learned(text, &events, &names));
+            // Fixed weights, costs and half-lives are given to names; Thompson sampling draws by name, so that only
             // the distribution of its probabilities stays.
-            let spec: PolicySpec = spec.parse().unwrap();
-            if matches!(spec.rule(), Rule::Fixed { .. } | Rule::LinTs { .. }) {
+            let spec: PolicySpec = text.parse().unwrap();
+            let is_named = matches!(spec.rule(), Rule::Fixed { .. } | Rule::LinTs { .. });
+            if is_named || text.contains(":arm") {
                 continue;
             }
             let build = |state| Policy::build(&spec, state, 1).unwrap();
@@ -122,13 +139,17 @@ proptest! {
     fn arms_of_equal_experience_have_equal_probabilities(
         events in events(), x in context(), decision: u128,
     ) {
-        let mut state = RewardState::new(&SCHEMA);
-        for (_, x, reward) in &events {
-            for arm in &ARMS[2..5] {
-                state.update(arm, x, *reward).unwrap();
+        for spec in [
+            "uniform", "epsilon-greedy", "softmax", "linucb", "squarecb", "randucb", "regcb-opt", "regcb-elim",
+            "bootstrap", "softmax:halflife=20s", "squarecb:ipcw=client",
+        ] {
+            let mut state = empty(spec);
+            for (n, (_, x, reward)) in events.iter().enumerate() {
+                for arm in &ARMS[2..5] {
+                    state.decided(&decided(n, arm, x)).unwrap();
+                    state.update(&decided(n, arm, x), *reward).unwrap();
+                }
             }
-        }
-        for spec in ["uniform", "epsilon-greedy", "softmax", "linucb", "squarecb", "randucb", "regcb-opt", "regcb-elim"] {
             let distribution = policy(spec, &state).distribution(&x, &ARMS, key(decision)).unwrap();
             let p = distribution.probabilities();
             prop_assert!(p[2..5].iter().all(|q| q.to_bits() == p[2].to_bits()), "{}", spec);
@@ -139,16 +160,23 @@ proptest! {
 
     #[test]
     fn a_replay_repeats_every_bit(
-        mut events in events(), x in context(), decision: u128, arms in 1_usize..=9,
+        events in events(), x in context(), decision: u128, arms in 1_usize..=9,
     ) {
-        let mut live = Learner::new(&SCHEMA);
-        for (id, (arm, x, reward)) in (0_u128..).zip(&events) {
-            live.decision(id, ARMS[*arm], x.clone(), 0).unwrap();
-            live.reward(id, Some(*reward), true, 0).unwrap();
-        }
-        events.reverse();
-        let replayed = learned(&events, &ARMS);
         for spec in SPECS {
+            let parsed: PolicySpec = spec.parse().unwrap();
+            let mut live = Learner::remembering(&SCHEMA, parsed.memory());
+            for (n, (arm, x, reward)) in events.iter().enumerate() {
+                live.decision(&decided(n, ARMS[*arm], x)).unwrap();
+                live.reward(n as u128, Some(1.0 - *reward), false).unwrap();
+                live.reward(n as u128, Some(*reward), true).unwrap();
+            }
+            // In the opposite order.
+            let mut replayed = empty(spec);
+            for (n, (arm, x, reward)) in events.iter().enumerate().rev() {
+                replayed.decided(&decided(n, ARMS[*arm], x)).unwrap();
+                replayed.update(&decided(n, ARMS[*arm], x), *reward).unwrap();
+            }
+            prop_assert_eq!(live.state(), &replayed);
             let bytes = live.snapshot(&spec.parse().unwrap(), 4, 9).to_bytes();
             let snapshot = Snapshot::from_bytes(&bytes).unwrap();
             let first = policy(spec, live.state());
@@ -173,7 +201,7 @@ proptest! {
 fn one_arm_is_certain_and_no_arm_is_an_error() {
     let x = Features::from_logged(vec![0.5; SCHEMA.dimension], &SCHEMA).unwrap();
     for spec in SPECS {
-        let policy = policy(spec, &RewardState::new(&SCHEMA));
+        let policy = policy(spec, &empty(spec));
         let choice = policy.decide(&x, &ARMS[..1], key(1)).unwrap();
         assert_eq!(choice.chosen, 0, "{spec}");
         assert!((choice.distribution.probabilities()[0] - 1.0).abs() < 1e-12);
@@ -184,8 +212,15 @@ fn one_arm_is_certain_and_no_arm_is_an_error() {
 #[test]
 fn before_any_reward_learning_policies_prefer_no_arm() {
     let x = Features::from_logged(vec![0.5; SCHEMA.dimension], &SCHEMA).unwrap();
-    for spec in ["epsilon-greedy", "softmax", "linucb", "squarecb", "randucb"] {
-        let policy = policy(spec, &RewardState::new(&SCHEMA));
+    for spec in [
+        "epsilon-greedy",
+        "softmax",
+        "linucb",
+        "squarecb",
+        "randucb",
+        "bootstrap",
+    ] {
+        let policy = policy(spec, &empty(spec));
         let distribution = policy.distribution(&x, &ARMS, key(1)).unwrap();
         for p in distribution.probabilities() {
             assert!((p - 1.0 / 9.0).abs() < 1e-12, "{spec}: {p}");
@@ -196,7 +231,6 @@ fn before_any_reward_learning_policies_prefer_no_arm() {
 #[test]
 fn extreme_facts_are_survived() {
     let schema = FeatureSchema::default();
-    let mut state = RewardState::new(&schema);
     for bad in [f32::NAN, f32::INFINITY, -1e30, 1e30] {
         let mut position = Position::at("\u{feff}\0\u{10ffff}'\"", "\\", Some("\u{1f980}"));
         (position.indent, position.depth) = (u16::MAX, u16::MAX);
@@ -213,8 +247,10 @@ fn extreme_facts_are_survived() {
         };
         let x = schema.featurise(&facts);
         assert!(x.as_slice().iter().all(|v| v.abs() <= 1.0));
-        state.update("arm0@1", &x, 1.0).unwrap();
         for spec in SPECS {
+            let memory = spec.parse::<PolicySpec>().unwrap().memory();
+            let mut state = RewardState::remembering(&schema, memory);
+            state.update(&Decided::new("arm0@1", &x), 1.0).unwrap();
             let choice = policy(spec, &state).decide(&x, &ARMS, key(1)).unwrap();
             assert!(!choice.degraded, "{spec}");
         }
@@ -269,7 +305,7 @@ impl World {
     /// Lets a policy learn, and returns the least probability it then gives to the best arm, and
     /// how often a proposal was accepted.
     fn run(&self, spec: &PolicySpec) -> (f64, f64) {
-        let mut learner = Learner::new(&self.schema);
+        let mut learner = Learner::remembering(&self.schema, spec.memory());
         let mut policy = Policy::build(spec, learner.state(), 0).unwrap();
         let mut accepted = 0.0;
         for round in 0..Self::ROUNDS {
@@ -287,8 +323,11 @@ impl World {
             let tenths = if chosen == language { 8 } else { 2 };
             let reward = f64::from(u8::from(self.draw(round, 1, 10) < tenths));
             accepted += reward;
-            learner.decision(id, self.arms[chosen], x, 0).unwrap();
-            learner.reward(id, Some(reward), true, 0).unwrap();
+            let event = Decided::new(self.arms[chosen], &x)
+                .with_id(id)
+                .at(i64::from(round));
+            learner.decision(&event).unwrap();
+            learner.reward(id, Some(reward), true).unwrap();
         }
         let cases = (0..3).flat_map(|language| (0..3).map(move |place| (language, place)));
         let least = cases.map(|(language, place)| {
@@ -328,17 +367,17 @@ fn learning_policies_find_the_best_arm_of_each_context() {
 #[test]
 fn draws_follow_the_probabilities_of_every_policy() {
     // Pearson's chi-square of 20,000 draws in the same context; with 8 degrees of freedom a true
-    // sampler exceeds 31.8 with probability 1e-4, in any of the fourteen policies with 1e-3. Thompson
+    // sampler exceeds 31.8 with probability 1e-4, in any of the nineteen policies with 2e-3. Thompson
     // sampling has other probabilities for each decision, whose sums are the expected counts; the
     // draws are then less dispersed than the test assumes, and the bound is on the safe side.
-    let mut state = RewardState::new(&SCHEMA);
     let x = Features::from_logged(vec![0.25; SCHEMA.dimension], &SCHEMA).unwrap();
-    for round in 0_usize..60 {
+    let rounds = (0_usize..60).map(|round| {
         let reward = (round % 7) as f64 / 6.0;
-        state.update(ARMS[round * round % 7], &x, reward).unwrap();
-    }
+        (round * round % 7, x.clone(), reward)
+    });
+    let rounds: Vec<Event> = rounds.collect();
     for spec in SPECS {
-        let policy = policy(spec, &state);
+        let policy = policy(spec, &learned(spec, &rounds, &ARMS));
         let (mut counts, mut expected) = ([0.0; 9], [0.0; 9]);
         for decision in 0..20_000 {
             let choice = policy.decide(&x, &ARMS, key(decision)).unwrap();
@@ -359,23 +398,26 @@ proptest! {
         events in prop::collection::vec(
             (0_usize..3, prop::collection::vec(-1.0_f32..=1.0, 4), 0.0_f64..=1.0), 1..80),
         spec in prop::sample::select(vec![
-            "squarecb", "linucb", "lints", "epsilon-greedy", "softmax", "randucb:lambda=0.5",
+            "squarecb", "linucb", "lints", "epsilon-greedy", "softmax", "randucb:lambda=0.5", "bootstrap:replicates=3",
+            "squarecb:halflife=40ms",
         ]),
     ) {
         let schema = FeatureSchema { dimension: 4, version: 1 };
         let spec: PolicySpec = spec.parse().unwrap();
         let arms = ["a@1", "b@1", "c@1"];
-        let mut state = RewardState::new(&schema);
+        let mut state = RewardState::remembering(&schema, spec.memory());
         let mut online = Policy::online(&spec, &state, 1).unwrap();
         for (step, (arm, x, reward)) in events.iter().enumerate() {
             let features = Features::from_logged(x.clone(), &schema).unwrap();
             // One that was built learns as well.
             let mut late = Policy::build(&spec, &state, 1).unwrap();
-            state.update(arms[*arm], &features, *reward).unwrap();
-            online.learn(&state, arms[*arm], &features, *reward).unwrap();
+            let at_ms = i64::try_from(step).unwrap();
+            let event = Decided::new(arms[*arm], &features).with_id(step as u128).at(at_ms);
+            state.update(&event, *reward).unwrap();
+            online.learn(&state, &event, *reward).unwrap();
             let built = Policy::build(&spec, &state, 1).unwrap();
             prop_assert_eq!(online.learned(), built.learned());
-            late.learn(&state, arms[*arm], &features, *reward).unwrap();
+            late.learn(&state, &event, *reward).unwrap();
             for arm in arms {
                 let (a, b) = (online.prediction(&features, arm), built.prediction(&features, arm));
                 let (a, b) = (a.unwrap(), b.unwrap());
@@ -388,10 +430,102 @@ proptest! {
         let key = DrawKey { seed: 1, decision: 2 };
         let of = |policy: &Policy| policy.distribution(&features, &arms, key).unwrap();
         let (a, b) = (of(&online), of(&Policy::build(&spec, &state, 1).unwrap()));
-        if matches!(spec.rule(), Rule::SquareCb { .. } | Rule::Softmax { .. }) {
+        if matches!(spec.rule(), Rule::SquareCb { .. } | Rule::Softmax { .. } | Rule::Bootstrap { .. }) {
             for (a, b) in a.probabilities().iter().zip(b.probabilities()) {
                 prop_assert!((a - b).abs() < 1e-6);
             }
         }
     }
+}
+
+/// Two arms, of which one is right; half-way they change places. Returns the shares of right choices in the quarter after
+/// that, and in the last tenth.
+fn after_a_turn(spec: &str, seed: u64) -> (f64, f64) {
+    const ROUNDS: u32 = 4_000;
+    let spec: PolicySpec = spec.parse().unwrap();
+    let mut state = RewardState::remembering(&SCHEMA, spec.memory());
+    let mut policy = Policy::build(&spec, &state, 0).unwrap();
+    let even = Distribution::uniform(20).unwrap();
+    let (arms, mut soon, mut late) = (["a@1", "b@1"], 0.0, 0.0);
+    for round in 0..ROUNDS {
+        if round % 50 == 0 {
+            policy = Policy::build(&spec, &state, u64::from(round)).unwrap();
+        }
+        let x = Features::from_logged(vec![1.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], &SCHEMA);
+        let (x, id) = (x.unwrap(), u128::from(round));
+        let chosen = policy
+            .decide(&x, &arms, DrawKey { seed, decision: id })
+            .unwrap()
+            .chosen;
+        let best = usize::from(round >= ROUNDS / 2);
+        let twentieths = if chosen == best { 14 } else { 6 };
+        let draw = even.sample(DrawKey {
+            seed: !seed,
+            decision: id,
+        });
+        let event = Decided::new(arms[chosen], &x)
+            .with_id(id)
+            .at(i64::from(round));
+        state
+            .update(&event, f64::from(u8::from(draw < twentieths)))
+            .unwrap();
+        let right = f64::from(u8::from(chosen == best));
+        if round >= ROUNDS - ROUNDS / 10 {
+            late += right / f64::from(ROUNDS / 10);
+        } else if (ROUNDS / 2..ROUNDS - ROUNDS / 4).contains(&round) {
+            soon += right / f64::from(ROUNDS / 4);
+        }
+    }
+    (soon, late)
+}
+
+#[test]
+fn what_is_forgotten_gives_way_to_what_is_true_now() {
+    // After as many rounds as before, sums that forget nothing are near a tie: 2,000 rounds told that one arm is
+    // better, and the other is tried only now and then. With a half-life of 300 rounds the arms have changed places.
+    // A longer half-life is slower to see it, unless it is looked for.
+    for seed in 0..3 {
+        for rule in ["epsilon-greedy", "squarecb", "randucb", "bootstrap"] {
+            let (_, late) = after_a_turn(&format!("{rule}:halflife=300ms"), seed);
+            assert!(late > 0.75, "{rule}, seed {seed}: {late}");
+        }
+        let (keeps, _) = after_a_turn("randucb", seed);
+        let (waits, _) = after_a_turn("randucb:halflife=2s", seed);
+        let (looks, _) = after_a_turn("randucb:halflife=2s,change=0.001", seed);
+        assert!(keeps < 0.2, "seed {seed}: {keeps}");
+        assert!(looks > waits + 0.1, "seed {seed}: {waits} {looks}");
+    }
+}
+
+#[test]
+fn a_budget_is_kept_and_spent() {
+    // The dear arm is always better. A budget of a quarter leaves it every fourth decision.
+    let spec: PolicySpec = "squarecb:floor=0.01,budget=0.25,cost:dear=1"
+        .parse()
+        .unwrap();
+    let mut state = RewardState::remembering(&SCHEMA, spec.memory());
+    let mut policy = Policy::build(&spec, &state, 0).unwrap();
+    let (arms, mut spent) = (["cheap@1", "dear@1"], 0.0);
+    let rounds = 8_000_u32;
+    for round in 0..rounds {
+        if round % 20 == 0 {
+            policy = Policy::build(&spec, &state, 1).unwrap();
+        }
+        let x = Features::from_logged(vec![1.0; SCHEMA.dimension], &SCHEMA).unwrap();
+        let id = u128::from(round);
+        let key = DrawKey {
+            seed: 5,
+            decision: id,
+        };
+        let chosen = policy.decide(&x, &arms, key).unwrap().chosen;
+        spent += f64::from(u8::from(chosen == 1));
+        let event = Decided::new(arms[chosen], &x)
+            .with_id(id)
+            .at(i64::from(round));
+        state.decided(&event).unwrap();
+        state.update(&event, [0.4, 0.8][chosen]).unwrap();
+    }
+    let mean = spent / f64::from(rounds);
+    assert!((mean - 0.25).abs() < 0.02, "{mean}");
+    assert!(policy.price() > 0.3, "{}", policy.price());
 }

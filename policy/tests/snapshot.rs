@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use echo_policy::{
-    ArmWeights, FeatureSchema, Features, Learner, LinearModel, Link, Snapshot, SnapshotError,
-    SnapshotKey,
+    ArmWeights, Event, FeatureSchema, Features, Learner, LinearModel, Link, Snapshot,
+    SnapshotError, SnapshotKey,
 };
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
@@ -27,12 +27,14 @@ fn snapshot() -> Snapshot {
     let mut learner = Learner::new(&SCHEMA).with_pending_max(100);
     let contexts = [[1.0, 0.5, -0.25], [1.0, -0.5, 0.125], [1.0, 0.75, 0.0]];
     for (id, (arm, values)) in (1..).zip(["a@1", "b@1", "a@1"].into_iter().zip(contexts)) {
-        learner.decision(id, arm, x(values), 1_000).unwrap();
-        learner.reward(id, Some(0.8125), id == 1, 2_000).unwrap();
+        let x = x(values);
+        let event = Event::new(arm, &x).with_id(id).at(1_000);
+        learner.decision(&event).unwrap();
+        learner.reward(id, Some(0.8125), id == 1).unwrap();
     }
-    learner
-        .decision(9, "b@1", x([1.0, 1.0, 1.0]), 3_000)
-        .unwrap();
+    let waits = x([1.0, 1.0, 1.0]);
+    let event = Event::new("b@1", &waits).with_id(9).at(3_000);
+    learner.decision(&event).unwrap();
     learner.inherit("a@1", "a@2", 4.0).unwrap();
     learner.snapshot(&"squarecb".parse().unwrap(), 7, 42)
 }
@@ -91,9 +93,63 @@ fn a_snapshot_of_format_1_stays_readable() {
 #[test]
 fn a_snapshot_of_format_2_stays_readable() {
     let golden = include_bytes!("golden/snapshot-2.bin");
-    assert_eq!(Snapshot::from_bytes(golden).unwrap(), trained());
+    let read = Snapshot::from_bytes(golden).unwrap();
+    assert_eq!(read.format, 2);
+    assert_eq!(
+        Snapshot {
+            format: Snapshot::FORMAT,
+            ..read
+        },
+        trained()
+    );
     assert!(Snapshot::check_signature(golden, &key()).is_ok());
     trained().policy(1).unwrap();
+}
+
+#[test]
+fn a_snapshot_of_format_3_stays_readable() {
+    let golden = include_bytes!("golden/snapshot-3.bin");
+    assert_eq!(Snapshot::from_bytes(golden).unwrap(), forgetting());
+    assert!(Snapshot::check_signature(golden, &key()).is_ok());
+    forgetting().policy(1).unwrap();
+}
+
+/// A snapshot of a policy that needs everything told apart that can be.
+fn forgetting() -> Snapshot {
+    let spec = "bootstrap:replicates=3,halflife=4s,halflife:b=1h,change=0.01,budget=0.5,cost:a=1,ipcw=client";
+    let spec: echo_policy::PolicySpec = spec.parse().unwrap();
+    let mut learner = Learner::remembering(&SCHEMA, spec.memory());
+    let contexts = [[1.0, 0.5, -0.25], [1.0, -0.5, 0.125], [1.0, 0.75, 0.0]];
+    for id in 0..30_u32 {
+        let x = x(contexts[id as usize % 3]);
+        let arm = ["a@1", "b@1"][id as usize % 2];
+        let event = Event::new(arm, &x).with_id(u128::from(id));
+        let event = event
+            .at(1_000 * i64::from(id))
+            .asked_by(["vim", "emacs"][id as usize % 2]);
+        learner.decision(&event).unwrap();
+        if id > 25 {
+            learner.charge(u128::from(id), 0.125);
+        }
+        if id % 5 > 0 {
+            let reward = f64::from(id % 4) / 4.0;
+            learner
+                .reward(u128::from(id), Some(reward), id < 25)
+                .unwrap();
+        }
+    }
+    learner
+        .snapshot(&spec, 7, 42)
+        .with_golden_vectors()
+        .unwrap()
+}
+
+#[test]
+fn a_snapshot_whose_policy_needs_other_sums_is_refused() {
+    let mut other = snapshot();
+    other.spec = "squarecb:halflife=1h".parse().unwrap();
+    let error = other.policy(1).unwrap_err().to_string();
+    assert!(error.contains("must learn from the log"), "{error}");
 }
 
 fn key() -> SnapshotKey {
@@ -198,8 +254,8 @@ fn foreign_newer_and_changed_bytes_are_refused() {
     let bytes = snapshot().to_bytes();
     assert_eq!(refusal(b"PAR1 and so on"), SnapshotError::Foreign);
     let mut newer = bytes.clone();
-    newer[8] = 3;
-    let (format, newest) = (3, 2);
+    newer[8] = 4;
+    let (format, newest) = (4, 3);
     assert_eq!(refusal(&newer), SnapshotError::Newer { format, newest });
     for at in [HEADER, bytes.len() / 2, bytes.len() - 1] {
         let mut changed = bytes.clone();
@@ -218,10 +274,11 @@ fn lengths_are_never_believed() {
     let text = replaced(&bytes, 0, &64_u64.to_le_bytes(), &u64::MAX.to_le_bytes());
     assert!(matches!(refusal(&text), SnapshotError::Malformed(_)));
     let mut arms = vec![];
-    // Through, bound and evicted stand before the number of arms.
-    for value in [42_u64, 100, 0] {
+    // Through, bound, evicted, what is told apart (nothing) and the time stand before the number of arms.
+    for value in [42_u64, 100, 0, 0, 0, 0] {
         arms.extend_from_slice(&value.to_le_bytes());
     }
+    arms.extend_from_slice(&[0; 2 + 8]);
     let mut many = arms.clone();
     arms.extend_from_slice(&2_u64.to_le_bytes());
     many.extend_from_slice(&u64::MAX.to_le_bytes());

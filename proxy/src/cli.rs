@@ -9,6 +9,7 @@ mod models;
 mod outcomes;
 mod policy;
 mod replay;
+mod scored;
 mod serve;
 mod train;
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use echo_experience::LogOptions;
 use echo_policy::training::Recipe;
 use echo_policy::{PolicySpec, SnapshotKey};
-use echo_reward::{Scorer, TrackerLimits};
+use echo_reward::{Scoring, TrackerLimits};
 use echo_sim::Level;
 use sha2::{Digest, Sha256};
 
@@ -50,7 +50,7 @@ pub struct Config {
     /// The share of users outside of learning.
     pub control: ControlFile,
     /// What an outcome is worth.
-    pub scorer: Scorer,
+    pub scoring: Scoring,
     /// Periods and bounds of following proposals.
     pub reward: RewardFile,
     /// The embedded models' corpus.

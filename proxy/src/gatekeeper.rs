@@ -163,7 +163,7 @@ fn settings(echo: &Echo, candidate: Target, margin: f64) -> GateSettings {
     let config = &echo.live.load().config;
     let mut settings = GateSettings::new(candidate);
     let evaluation = &mut settings.evaluation;
-    evaluation.rows.scorer = config.scorer;
+    evaluation.rows.scoring = config.scoring;
     evaluation.rows.schema = echo.schema;
     evaluation.split = Some(config.gate.file.split);
     evaluation.estimates.level = config.gate.level;
@@ -281,7 +281,7 @@ async fn judge_candidates(echo: &Echo) {
 
 /// Trains a candidate and keeps it; returns its SHA-256.
 async fn trained(echo: &Echo, mut settings: TrainSettings) -> Result<String, String> {
-    settings.rows.scorer = echo.live.load().config.scorer;
+    settings.rows.scoring = echo.live.load().config.scoring;
     settings.rows.schema = echo.schema;
     let path = echo.roster.data_dir.clone();
     let training = move || train(&path, &settings, &mut |_| ());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use echo_experience::{LogError, LogReader, PolicyPublished, Record, lower_priority};
-use echo_policy::{FeatureSchema, Policy, PolicyError, PolicySpec, ShareBound};
+use echo_policy::{FeatureSchema, Memory, Policy, PolicyError, PolicySpec, ShareBound};
 use echo_sim::learning::{Fold, FoldError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -192,10 +192,19 @@ impl Learner {
         last_seq: u64,
     ) -> Result<Resumed, LearnerError> {
         let mut reader = LogReader::open(data_dir)?;
-        let mut fold = match registry.newest(last_seq) {
-            Some(snapshot) => Fold::resume(snapshot, config.scorer, config.learning.pending)?,
-            None => Fold::new(schema, config.scorer, config.learning.pending),
+        let mut in_force = match registry.in_force() {
+            Some(known) if known.configured == config.policy => known,
+            Some(known) => known.configured_anew(&config.policy),
+            None => InForce::configured(&config.policy),
         };
+        let (scoring, pending) = (config.scoring, config.learning.pending);
+        let mut fold = match registry.newest(last_seq) {
+            Some(snapshot) => Fold::resume(snapshot, scoring, pending)?,
+            None => Fold::new(schema, scoring, pending),
+        };
+        if let Some(memory) = other_memory(&fold, &in_force.mode) {
+            fold = fold.anew(memory);
+        }
         let young_ms = clock.now_ms() - config.reward.longest_ms;
         let mut reading = Restoring::new(watch, young_ms);
         loop {
@@ -209,12 +218,7 @@ impl Learner {
             }
         }
         let uniform = "uniform".parse().expect("uniform is a policy");
-        let control = Arc::new(Fold::new(schema, config.scorer, 1).policy(&uniform, 0)?);
-        let mut in_force = match registry.in_force() {
-            Some(known) if known.configured == config.policy => known,
-            Some(known) => known.configured_anew(&config.policy),
-            None => InForce::configured(&config.policy),
-        };
+        let control = Arc::new(Fold::new(schema, config.scoring, 1).policy(&uniform, 0)?);
         let version = fold.version() + 1;
         let mut published = publish(&fold, registry, &in_force.mode, bounds, version);
         if let Err(error @ LearnerError::Registry(_)) = &published {
@@ -222,6 +226,7 @@ impl Learner {
             tracing::error!(%error, "what was published cannot be used: the configured policy decides");
             let reason = format!("what was published cannot be used: {error}");
             in_force = in_force.followed_by(Mode::Learning(config.policy.clone()), &reason);
+            relearn(&mut reader, &mut fold, &in_force.mode)?;
             published = publish(&fold, registry, &in_force.mode, bounds, version);
         }
         Ok(Resumed {
@@ -313,6 +318,36 @@ impl Published {
             snapshot: self.snapshot.clone(),
         })
     }
+}
+
+/// What must be told apart of what was learned for this mode, if that is something else than is.
+fn other_memory(fold: &Fold, mode: &Mode) -> Option<Memory> {
+    match mode {
+        Mode::Learning(spec) => Some(spec.memory()).filter(|memory| memory != fold.memory()),
+        // A snapshot brings along what it decides by.
+        Mode::Frozen(_) => None,
+    }
+}
+
+/// Learns all of the log anew if the mode needs other things told apart than were.
+fn relearn(reader: &mut LogReader, fold: &mut Fold, mode: &Mode) -> Result<(), LearnerError> {
+    let Some(memory) = other_memory(fold, mode) else {
+        return Ok(());
+    };
+    tracing::info!("the policy needs other sums than there are: the log is learned anew");
+    let (mut anew, through) = (fold.anew(memory), fold.through());
+    while anew.through() < through {
+        let entries = reader.after(anew.through(), READ_RECORDS)?;
+        if entries.is_empty() {
+            break;
+        }
+        for entry in entries.iter().filter(|entry| entry.seq <= through) {
+            // What was passed over when it was read first is passed over here.
+            drop(anew.entry(entry));
+        }
+    }
+    *fold = anew;
+    Ok(())
 }
 
 /// Builds the policy that is to be in force.
@@ -440,7 +475,8 @@ impl Following {
         } else {
             return Ok(published.policy.version());
         };
-        let published = self.made(&in_force.mode)?;
+        let mode = in_force.mode.clone();
+        let published = self.made(&mode)?;
         self.put(published, reason).await
     }
 
@@ -458,10 +494,19 @@ impl Following {
         outcome
     }
 
-    fn made(&self, mode: &Mode) -> Result<Published, LearnerError> {
+    fn made(&mut self, mode: &Mode) -> Result<Published, LearnerError> {
         let live = self.echo.live.load();
         let version = self.resumed.published.policy.version() + 1;
-        let Resumed { fold, registry, .. } = &self.resumed;
+        let Resumed {
+            fold,
+            registry,
+            reader,
+            ..
+        } = &mut self.resumed;
+        if other_memory(fold, mode).is_some() {
+            relearn(reader, fold, mode)?;
+            self.learned = fold.rewards();
+        }
         publish(fold, registry, mode, &live.bounds, version)
     }
 
@@ -471,6 +516,18 @@ impl Following {
         let record = published.record("treatment", resumed.seed, reason, echo);
         echo.log.append(record).durable().await?;
         let version = published.policy.version();
+        let changes = published.policy.changes();
+        let known = resumed.published.policy.changes();
+        for change in &changes {
+            if known.iter().all(|known| known.arm != change.arm) {
+                let (arm, shift) = (&change.arm, change.shift);
+                tracing::warn!(arm, shift, "the rewards of an arm have changed");
+            }
+        }
+        echo.metrics
+            .reward_changes
+            .set(i64::try_from(changes.len()).unwrap_or(i64::MAX));
+        echo.metrics.budget_price.set(published.policy.price());
         resumed.published = published;
         echo.policies.store(Arc::new(resumed.policies()));
         echo.metrics

@@ -67,6 +67,10 @@ pub struct Metrics {
     pub rewards_learned: Counter,
     /// Mean settled reward of the routed traffic so far.
     pub reward_mean: Gauge<f64, AtomicU64>,
+    /// What a unit of cost is worth in rewards, under a budget.
+    pub budget_price: Gauge<f64, AtomicU64>,
+    /// Arms whose rewards have changed, as far as the policy looks for that.
+    pub reward_changes: Gauge,
     /// Candidates judged by the gate, by what came of it.
     pub verdicts: Family<KindLabel, Counter>,
     /// Configurations read again, by what came of it.
@@ -99,6 +103,8 @@ impl Metrics {
             policy_version: Gauge::default(),
             rewards_learned: Counter::default(),
             reward_mean: Gauge::default(),
+            budget_price: Gauge::default(),
+            reward_changes: Gauge::default(),
             verdicts: Family::default(),
             reloads: Family::default(),
         };
@@ -185,6 +191,16 @@ impl Metrics {
             "reward_mean",
             "Mean settled reward of the routed traffic",
             self.reward_mean.clone(),
+        );
+        r.register(
+            "budget_price",
+            "What a unit of cost is worth in rewards, under a budget",
+            self.budget_price.clone(),
+        );
+        r.register(
+            "reward_changes",
+            "Arms whose rewards have changed, as the policy in force sees it",
+            self.reward_changes.clone(),
         );
         r.register(
             "gate_verdicts",

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use echo_policy::{
     FeatureSchema, Policy, ShareBound, Snapshot, SnapshotError, SnapshotKey, SpecError,
 };
-use echo_reward::Scorer;
+use echo_reward::Scoring;
 use echo_sim::published_path;
 
 use crate::files::write_whole;
 use crate::in_force::InForce;
 
-/// The policies of one data directory, for one scorer: what was learned by another is worth nothing to it.
+/// The policies of one data directory, for one scoring: what was learned by another is worth nothing to it.
 #[derive(Debug, Clone)]
 pub struct Registry {
     data_dir: PathBuf,
@@ -63,13 +63,13 @@ impl Registry {
     /// taken.
     pub fn new(
         data_dir: &Path,
-        scorer: Scorer,
+        scoring: Scoring,
         schema: &FeatureSchema,
         key: Option<SnapshotKey>,
     ) -> Self {
         Self {
             data_dir: data_dir.to_owned(),
-            folder: data_dir.join("policy").join(scorer.as_str()),
+            folder: data_dir.join("policy").join(scoring.to_string()),
             schema: *schema,
             key,
         }
@@ -268,7 +268,7 @@ mod tests {
         let schema = FeatureSchema::default();
         let registry = |key: Option<&[u8]>| {
             let key = key.map(|bytes| SnapshotKey::new(bytes).unwrap());
-            Registry::new(folder.path(), Scorer::default(), &schema, key)
+            Registry::new(folder.path(), Scoring::default(), &schema, key)
         };
         let snapshot = |spec: &str| Learner::new(&schema).snapshot(&spec.parse().unwrap(), 3, 0);
         let plain = registry(None);

@@ -136,7 +136,7 @@ impl Server {
         let schema = FeatureSchema::default();
         let watch = Watch::new(config.tracker_limits(), config.reward.users);
         let key = config.sign_key.clone();
-        let registry = Registry::new(&settings.data_dir, config.scorer, &schema, key);
+        let registry = Registry::new(&settings.data_dir, config.scoring, &schema, key);
         let (orders, queue) = Orders::queue();
         let start = Learner::resume(
             &settings.data_dir,

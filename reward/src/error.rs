@@ -11,6 +11,8 @@ pub enum RewardError {
     UnknownScorer(String),
     /// The scorer reads texts, which learning and replay do not have.
     NeedsTexts(Scorer),
+    /// What waiting costs is no number from 0 up.
+    LatencyCost(String),
     /// No kind of event has this name.
     UnknownEvent(String),
     /// The event names a proposal that is not open: never made, already settled, or evicted.
@@ -35,6 +37,12 @@ impl fmt::Display for RewardError {
                 f,
                 "{scorer} reads the texts, and can only be asked of outcomes"
             ),
+            Self::LatencyCost(cost) => {
+                write!(
+                    f,
+                    "a second of waiting costs a number from 0 up, not {cost}"
+                )
+            }
             Self::UnknownEvent(name) => write!(
                 f,
                 "no event is called {name:?}; there are shown, accepted, partial, rejected and edited"

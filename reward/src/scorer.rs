@@ -49,19 +49,6 @@ impl Scorer {
         Self::Codebleu1,
     ];
 
-    /// The scorer of this name, if measures are enough for it, as learning and replay have no texts.
-    ///
-    /// # Errors
-    ///
-    /// [`RewardError::UnknownScorer`] or [`RewardError::NeedsTexts`].
-    pub fn by_measures(name: &str) -> Result<Self, RewardError> {
-        let scorer: Self = name.parse()?;
-        if scorer.needs_texts() {
-            return Err(RewardError::NeedsTexts(scorer));
-        }
-        Ok(scorer)
-    }
-
     /// Whether the measures of an outcome are not enough for it.
     pub fn needs_texts(self) -> bool {
         self == Self::Codebleu1
@@ -179,8 +166,7 @@ mod tests {
             ..outcome
         };
         assert_eq!(judged(&rejected, None), Some(0.0));
-        assert!(Scorer::by_measures("codebleu@1").is_err());
-        assert_eq!(Scorer::by_measures("chars@1"), Ok(Scorer::Chars1));
+        assert!(Scorer::Codebleu1.needs_texts() && !Scorer::Chars1.needs_texts());
     }
 
     #[test]

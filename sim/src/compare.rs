@@ -66,7 +66,7 @@ pub fn compare(
     let split = split_seq(&log, settings, targets.iter())?;
     let how = Preparation {
         schema: &settings.rows.schema,
-        scorer: settings.rows.scorer,
+        scoring: settings.rows.scoring,
         pending: settings.pending,
         fit_through: split.map_or(log.through(), |seq| seq - 1),
     };

@@ -78,7 +78,7 @@ pub fn evaluate(path: &Path, settings: &EvaluationSettings) -> Result<Evaluation
     let split_seq = split_seq(&log, settings, targets.into_iter().flatten())?;
     let how = Preparation {
         schema: &settings.rows.schema,
-        scorer: settings.rows.scorer,
+        scoring: settings.rows.scoring,
         pending: settings.pending,
         fit_through: split_seq.map_or(log.through(), |seq| seq - 1),
     };
@@ -124,7 +124,7 @@ pub fn evaluate(path: &Path, settings: &EvaluationSettings) -> Result<Evaluation
     let mut evaluation = Evaluation {
         target: settings.target.to_string(),
         baseline: settings.baseline.as_ref().map(ToString::to_string),
-        scorer: settings.rows.scorer.as_str(),
+        scorer: settings.rows.scoring.to_string(),
         split: split_seq.and(settings.split),
         from_seq: from.max(1),
         through_seq: log.through(),

@@ -5,9 +5,10 @@
 
 use echo_experience::{Decision, Entry, Evidence, Record, Served};
 use echo_policy::{
-    Effect, FeatureSchema, Features, Learner, Policy, PolicyError, PolicySpec, Snapshot, versioned,
+    Effect, Event, FeatureSchema, Features, Learner, Memory, Policy, PolicyError, PolicySpec,
+    Snapshot, versioned,
 };
-use echo_reward::{Fate, Outcome, Scorer};
+use echo_reward::{Fate, Outcome, Scoring};
 use sha2::{Digest, Sha256};
 
 pub use crate::error::FoldError;
@@ -23,39 +24,67 @@ pub use crate::error::FoldError;
 pub struct Fold {
     learner: Learner,
     schema_hash: String,
-    scorer: Scorer,
+    scoring: Scoring,
     through: u64,
     version: u64,
     rewards: u64,
 }
 
 impl Fold {
-    /// Nothing learned yet. At most `pending` decisions wait for their reward at a time.
-    pub fn new(schema: &FeatureSchema, scorer: Scorer, pending: usize) -> Self {
+    /// Nothing learned yet, for policies that need plain sums. At most `pending` decisions wait for their reward at a
+    /// time.
+    pub fn new(schema: &FeatureSchema, scoring: impl Into<Scoring>, pending: usize) -> Self {
+        Self::remembering(schema, scoring, pending, Memory::default())
+    }
+
+    /// Nothing learned yet, for policies that need `memory`.
+    pub fn remembering(
+        schema: &FeatureSchema,
+        scoring: impl Into<Scoring>,
+        pending: usize,
+        memory: Memory,
+    ) -> Self {
         Self {
-            learner: Learner::new(schema).with_pending_max(pending),
+            learner: Learner::remembering(schema, memory).with_pending_max(pending),
             schema_hash: schema.hash(),
-            scorer,
+            scoring: scoring.into(),
             through: 0,
             version: 0,
             rewards: 0,
         }
     }
 
-    /// Goes on from a snapshot, which must have been made by the same scorer.
+    /// Goes on from a snapshot, which must have been made by the same scoring.
     ///
     /// # Errors
     ///
     /// None at present; a snapshot is checked when it is read.
-    pub fn resume(snapshot: Snapshot, scorer: Scorer, pending: usize) -> Result<Self, FoldError> {
+    pub fn resume(
+        snapshot: Snapshot,
+        scoring: impl Into<Scoring>,
+        pending: usize,
+    ) -> Result<Self, FoldError> {
         Ok(Self {
             schema_hash: snapshot.schema_hash.clone(),
             through: snapshot.through,
             version: snapshot.version,
-            scorer,
+            scoring: scoring.into(),
             rewards: 0,
             learner: Learner::resume(snapshot).with_pending_max(pending),
         })
+    }
+
+    /// One that reads logs in the same way, has read nothing, and is for policies that need `memory`.
+    #[must_use]
+    pub fn anew(&self, memory: Memory) -> Self {
+        let learner = &self.learner;
+        let schema = learner.state().schema();
+        Self::remembering(schema, self.scoring, learner.pending_max(), memory)
+    }
+
+    /// What is told apart of what was learned.
+    pub fn memory(&self) -> &Memory {
+        self.learner.state().memory()
     }
 
     /// Reads the next entry.
@@ -152,7 +181,8 @@ impl Fold {
         let features = Features::from_logged(decision.features.clone(), schema)
             .map_err(|e| FoldError::Features(e.to_string()))?;
         let id = id_of(&decision.id)?;
-        self.learner.decision(id, arm, features, decision.at_ms)?;
+        let event = Event::new(arm, &features).with_id(id).at(decision.at_ms);
+        self.learner.decision(&event.asked_by(&decision.client))?;
         Ok(())
     }
 
@@ -181,27 +211,25 @@ impl Fold {
     fn served(&mut self, served: &Served) -> Result<(), FoldError> {
         let whole = served.ending == "stop" || served.ending == "length";
         if whole && !served.fallback {
+            if served.choice == FIRST {
+                let cost = self.scoring.cost(served.first_byte_ms);
+                self.learner.charge(id_of(&served.decision)?, cost);
+            }
             return Ok(());
         }
-        self.reward(&served.decision, None, true, served.at_ms)
+        self.reward(&served.decision, None, true)
     }
 
     fn evidence(&mut self, evidence: &Evidence) -> Result<(), FoldError> {
         if evidence.choice != FIRST || evidence.source == SURVIVAL {
             return Ok(());
         }
-        let reward = self.scorer.reward(&outcome(evidence)?);
-        self.reward(&evidence.decision, reward, evidence.settled, evidence.at_ms)
+        let reward = self.scoring.scorer.reward(&outcome(evidence)?);
+        self.reward(&evidence.decision, reward, evidence.settled)
     }
 
-    fn reward(
-        &mut self,
-        id: &str,
-        reward: Option<f64>,
-        settled: bool,
-        at_ms: i64,
-    ) -> Result<(), FoldError> {
-        let effect = self.learner.reward(id_of(id)?, reward, settled, at_ms)?;
+    fn reward(&mut self, id: &str, reward: Option<f64>, settled: bool) -> Result<(), FoldError> {
+        let effect = self.learner.reward(id_of(id)?, reward, settled)?;
         if !matches!(effect, Effect::Unknown | Effect::Unchanged) {
             self.rewards += 1;
         }

@@ -3,7 +3,7 @@ use crate::exclusion::{Exclusion, RowCounts};
 use crate::learning::{SURVIVAL, id_of, outcome};
 use echo_experience::{Decision, Entry, Evidence, LogReader, PolicyPublished, Record, Served};
 use echo_policy::{FeatureSchema, Features};
-use echo_reward::{Fate, Scorer};
+use echo_reward::{Fate, Outcome, Scoring};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, Default)]
 pub struct RowOptions {
     /// Turns outcomes into rewards.
-    pub scorer: Scorer,
+    pub scoring: Scoring,
     /// Whether decisions of the control cohort count. Their draws are as good as any; by default they
     /// are left out because they tell of other users.
     pub include_control: bool,
@@ -72,8 +72,8 @@ pub struct LogRows {
 struct Known {
     answer: Option<AnswerKind>,
     several: bool,
-    fate: Option<Fate>,
-    reward: Option<f64>,
+    outcome: Option<Outcome>,
+    first_byte_ms: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -231,6 +231,7 @@ impl LogRows {
             known.several = true;
             return;
         }
+        known.first_byte_ms = served.first_byte_ms;
         known.answer = Some(if served.fallback {
             AnswerKind::Fallback
         } else if served.ending == "stop" || served.ending == "length" {
@@ -241,7 +242,6 @@ impl LogRows {
     }
 
     fn note_evidence(&mut self, evidence: &Evidence) {
-        let scorer = self.options.scorer;
         if evidence.choice > 0 || evidence.source == SURVIVAL {
             return;
         }
@@ -249,8 +249,7 @@ impl LogRows {
         else {
             return;
         };
-        known.fate = Some(outcome.fate);
-        known.reward = scorer.reward(&outcome);
+        known.outcome = Some(outcome);
     }
 
     fn known_of(&mut self, decision: &str) -> Option<&mut Known> {
@@ -272,7 +271,7 @@ impl LogRows {
         self.check_draw(decision, hash)?;
         let id = id_of(&decision.id).map_err(|_| Exclusion::Malformed)?;
         let known = self.known.get(&id).copied().unwrap_or_default();
-        let reward = known.reward()?;
+        let reward = known.reward(self.options.scoring)?;
         let features = Features::from_logged(decision.features.clone(), &self.options.schema)
             .map_err(|_| Exclusion::Malformed)?;
         let next = users.len() as u64;
@@ -325,18 +324,19 @@ pub enum Used {
 }
 
 impl Known {
-    fn reward(self) -> Result<f64, Exclusion> {
+    fn reward(self, scoring: Scoring) -> Result<f64, Exclusion> {
         match self.answer {
             None => return Err(Exclusion::NotAnswered),
             Some(AnswerKind::Fallback) => return Err(Exclusion::Fallback),
             Some(AnswerKind::BrokenOff) => return Err(Exclusion::BrokenOff),
             Some(AnswerKind::Whole) => {}
         }
-        self.reward.ok_or(match self.fate {
-            None => Exclusion::NoEvidence,
-            Some(Fate::NeverShown) => Exclusion::NeverShown,
-            Some(Fate::Speculative) => Exclusion::Speculative,
-            Some(_) => Exclusion::Censored,
+        let outcome = self.outcome.ok_or(Exclusion::NoEvidence)?;
+        let reward = scoring.reward(&outcome, self.first_byte_ms);
+        reward.ok_or(match outcome.fate {
+            Fate::NeverShown => Exclusion::NeverShown,
+            Fate::Speculative => Exclusion::Speculative,
+            _ => Exclusion::Censored,
         })
     }
 }

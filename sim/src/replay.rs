@@ -3,8 +3,8 @@ use crate::learning::{Fold, id_of};
 use crate::log_rows::{LogRows, Publication, RowOptions};
 use crate::published::published_policy;
 use echo_experience::{Decision, Entry, PolicyPublished, Record};
-use echo_policy::{DrawKey, FeatureSchema, Features, Learner, Policy};
-use echo_reward::Scorer;
+use echo_policy::{DrawKey, FeatureSchema, Features, Learner, Memory, Policy, PolicySpec};
+use echo_reward::Scoring;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use std::path::Path;
 #[derive(Clone, Debug)]
 pub struct VerifySettings {
     /// The scorer that the server learned with.
-    pub scorer: Scorer,
+    pub scoring: Scoring,
     /// The feature schema that it used.
     pub schema: FeatureSchema,
     /// How many decisions might wait for their reward, as the server was configured.
@@ -23,7 +23,7 @@ pub struct VerifySettings {
 impl Default for VerifySettings {
     fn default() -> Self {
         Self {
-            scorer: Scorer::default(),
+            scoring: Scoring::default(),
             schema: FeatureSchema::default(),
             pending: Learner::PENDING_MAX,
         }
@@ -89,7 +89,7 @@ impl Verification {
 /// [`ReplayError`] if the log cannot be read. A difference is no error: it is in the result.
 pub fn verify(path: &Path, settings: &VerifySettings) -> Result<Verification, ReplayError> {
     let options = RowOptions {
-        scorer: settings.scorer,
+        scoring: settings.scoring,
         include_control: true,
         schema: settings.schema,
     };
@@ -117,7 +117,8 @@ struct Replay<'a> {
     last_use: BTreeMap<Key, u64>,
     built: BTreeMap<usize, Built>,
     live: BTreeMap<Key, (Policy, u64)>,
-    fold: Fold,
+    /// One for each memory that a published policy needs.
+    folds: Vec<Fold>,
     schema: &'a FeatureSchema,
     schema_hash: String,
     found: Verification,
@@ -148,7 +149,7 @@ impl<'a> Replay<'a> {
             last_use,
             built: BTreeMap::new(),
             live: BTreeMap::new(),
-            fold: Fold::new(&settings.schema, settings.scorer, settings.pending),
+            folds: folds(publications, settings),
             schema: &settings.schema,
             schema_hash: settings.schema.hash(),
             found: Verification::default(),
@@ -162,9 +163,11 @@ impl<'a> Replay<'a> {
             Record::PolicyPublished(_) => self.published(entry.seq),
             _ => {}
         }
-        if self.fold.entry(entry).is_err() {
-            self.found.refused += 1;
+        let mut refused = false;
+        for fold in &mut self.folds {
+            refused |= fold.entry(entry).is_err();
         }
+        self.found.refused += u64::from(refused);
         self.reach(entry.seq);
     }
 
@@ -193,7 +196,9 @@ impl<'a> Replay<'a> {
             };
             let sha256 = match &published.snapshot {
                 Some(sha256) => sha256.clone(),
-                None => self.fold.state_sha256(),
+                None => self
+                    .fold(published)
+                    .map_or_else(String::new, Fold::state_sha256),
             };
             self.built.insert(
                 at,
@@ -208,8 +213,16 @@ impl<'a> Replay<'a> {
 
     fn folded(&self, published: &PolicyPublished) -> Result<Policy, String> {
         let spec = published.spec.parse().map_err(|error| format!("{error}"))?;
-        let policy = self.fold.policy(&spec, published.version);
+        let fold = self.fold(published);
+        let fold = fold.ok_or_else(|| "its policy cannot be read".to_owned())?;
+        let policy = fold.policy(&spec, published.version);
         policy.map_err(|error| error.to_string())
+    }
+
+    /// What was learned for the memory that a published policy needs.
+    fn fold(&self, published: &PolicyPublished) -> Option<&Fold> {
+        let memory = memory_of(published)?;
+        self.folds.iter().find(|fold| *fold.memory() == memory)
     }
 
     /// The policy of a snapshot that was published as it is.
@@ -302,6 +315,26 @@ impl<'a> Replay<'a> {
             reason: reason.to_owned(),
         });
     }
+}
+
+/// `None` if the policy's text cannot be read.
+fn memory_of(published: &PolicyPublished) -> Option<Memory> {
+    let spec: PolicySpec = published.spec.parse().ok()?;
+    Some(spec.memory())
+}
+
+fn folds(publications: &[Publication], settings: &VerifySettings) -> Vec<Fold> {
+    let mut folds: Vec<Fold> = Vec::new();
+    for memory in publications
+        .iter()
+        .filter_map(|publication| memory_of(&publication.published))
+    {
+        if folds.iter().all(|fold| *fold.memory() != memory) {
+            let (schema, scoring) = (&settings.schema, settings.scoring);
+            folds.push(Fold::remembering(schema, scoring, settings.pending, memory));
+        }
+    }
+    folds
 }
 
 fn key_of(decision: &Decision) -> Key {

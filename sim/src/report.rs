@@ -17,7 +17,7 @@ pub struct Evaluation {
     /// What that one has learned from.
     pub baseline_fitted: Option<FittedOn>,
     /// The scorer, with its version.
-    pub scorer: &'static str,
+    pub scorer: String,
     /// Share of the log's time that was set aside for fitting; absent if nothing was.
     pub split: Option<f64>,
     /// First record of the part evaluated.

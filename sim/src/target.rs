@@ -2,8 +2,8 @@ use crate::error::ReplayError;
 use crate::learning::Fold;
 use crate::log_rows::{LogRows, Publication, RowOptions};
 use crate::published::{published_policy, published_snapshot};
-use echo_policy::{FeatureSchema, Policy, PolicySpec, Snapshot};
-use echo_reward::Scorer;
+use echo_policy::{FeatureSchema, Memory, Policy, PolicySpec, Snapshot};
+use echo_reward::Scoring;
 use serde::Serialize;
 use std::fmt;
 use std::fs;
@@ -89,7 +89,7 @@ pub(crate) struct Prepared {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Preparation<'a> {
     pub(crate) schema: &'a FeatureSchema,
-    pub(crate) scorer: Scorer,
+    pub(crate) scoring: Scoring,
     pub(crate) pending: usize,
     /// Last record that a policy may learn from.
     pub(crate) fit_through: u64,
@@ -118,7 +118,7 @@ impl Target {
                 } else {
                     0
                 };
-                let fold = fold_through(log, how, through)?;
+                let fold = fold_through(log, how, through, spec.memory())?;
                 prepared(&fold, spec, None, None)
             }
             Self::Latest => {
@@ -170,12 +170,13 @@ pub fn version_snapshot(
     }
     let how = Preparation {
         schema: &rows.schema,
-        scorer: rows.scorer,
+        scoring: rows.scoring,
         pending,
         fit_through: 0,
     };
-    let fold = fold_through(&log, how, published.through)?;
-    Ok(fold.snapshot(&spec_of(publication)?, version))
+    let spec = spec_of(publication)?;
+    let fold = fold_through(&log, how, published.through, spec.memory())?;
+    Ok(fold.snapshot(&spec, version))
 }
 
 /// The first record of the part of the log's time after this share of it.
@@ -230,7 +231,7 @@ fn published(
         });
     }
     let spec = spec_of(publication)?;
-    let fold = fold_through(log, how, published.through)?;
+    let fold = fold_through(log, how, published.through, spec.memory())?;
     prepared(&fold, &spec, Some(published.version), Some(published.seed))
 }
 
@@ -256,8 +257,13 @@ fn prepared(
     })
 }
 
-fn fold_through(log: &LogRows, how: Preparation<'_>, through: u64) -> Result<Fold, ReplayError> {
-    let mut fold = Fold::new(how.schema, how.scorer, how.pending);
+fn fold_through(
+    log: &LogRows,
+    how: Preparation<'_>,
+    through: u64,
+    memory: Memory,
+) -> Result<Fold, ReplayError> {
+    let mut fold = Fold::remembering(how.schema, how.scoring, how.pending, memory);
     if through > 0 {
         log.entries(|entry| {
             if entry.seq <= through {

@@ -88,10 +88,11 @@ pub fn train(
     let rows: Vec<TrainingRow> = rows.into_iter().map(|(_, row)| row).collect();
     let mut training = fit(&rows, &settings.training, progress)?;
     training.model.trained_on = (first, through);
-    let mut fold = Fold::new(
+    let mut fold = Fold::remembering(
         &settings.rows.schema,
-        settings.rows.scorer,
+        settings.rows.scoring,
         Learner::PENDING_MAX,
+        settings.spec.memory(),
     );
     log.entries(|entry| {
         if entry.seq <= through {

@@ -328,3 +328,51 @@ async fn the_admin_address_asks_for_its_token() {
     assert!(none.complaint().contains("no server runs on"), "{none:?}");
     server.stop().await;
 }
+
+/// Policies that forget, resample or keep a budget need other sums than the default one: the log is learned anew for
+/// each, and for the old one when it comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_needs_other_sums_learns_the_log_anew() {
+    let (_good, _bad, config) = two_arms().await;
+    let home = Home::new();
+    let server = home.configured(&config).start().await;
+    learned(&home, &server).await;
+    let known = async || status(&home).await["learned"].as_u64().unwrap();
+    for spec in [
+        "randucb:floor=0.01,halflife=1h,change=0.001",
+        "bootstrap:replicates=4,floor=0.01",
+        "squarecb:floor=0.01,ipcw=client",
+        "randucb:floor=0.01,budget=0.2,cost:good=1",
+    ] {
+        let before = known().await;
+        let published = policy(&home, &["publish", spec, "--force"]).await;
+        assert!(published.status.success(), "{published:?}");
+        assert_eq!(known().await, before, "{spec}");
+        live(&server.client(), 20).await;
+        let learned_more = async || (known().await >= before + 20).then_some(());
+        eventually("more rewards learned", learned_more).await;
+        let back = policy(&home, &["rollback"]).await;
+        assert!(back.status.success(), "{back:?}");
+        let again = policy(&home, &["publish", spec, "--force"]).await;
+        assert!(again.status.success(), "{again:?}");
+        assert_eq!(known().await, before + 20, "{spec}");
+    }
+    // Nearly all decisions so far were for the dear arm.
+    let price = status(&home).await["price"].as_f64().unwrap();
+    assert!(price > 1.0, "{price}");
+    server.stop().await;
+    verified(&home).await;
+    let mut server = home.configured(&config).start().await;
+    live(&server.client(), 20).await;
+    server.kill();
+    server.wait().await;
+    let server = home.configured(&config).start().await;
+    assert!(
+        status(&home).await["policy"]
+            .as_str()
+            .unwrap()
+            .contains("budget=0.2")
+    );
+    server.stop().await;
+    verified(&home).await;
+}

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use echo_benches::report;
-use echo_policy::{DrawKey, FeatureSchema, Features, Policy, PolicySpec, RewardState};
+use echo_policy::{DrawKey, Event, FeatureSchema, Features, Policy, PolicySpec, RewardState};
 use serde_json::{Value, json};
 
 /// Compares the speed of decisions and of learning with Vowpal Wabbit's (from `PyPI`, in a virtual environment of its own
@@ -141,7 +141,7 @@ fn ours(spec: &str, rows: &[Row]) -> Result<(f64, f64), Box<dyn Error>> {
     let spec: PolicySpec = spec.parse()?;
     let mut state = RewardState::new(&FeatureSchema::default());
     for (x, arm, reward) in rows {
-        state.update(ARMS[*arm], x, *reward)?;
+        state.update(&Event::new(ARMS[*arm], x), *reward)?;
     }
     let policy = Policy::build(&spec, &state, 1)?;
     let start = Instant::now();
@@ -156,8 +156,9 @@ fn ours(spec: &str, rows: &[Row]) -> Result<(f64, f64), Box<dyn Error>> {
     let mut online = Policy::online(&spec, &state, 1)?;
     let start = Instant::now();
     for (x, arm, reward) in rows {
-        state.update(ARMS[*arm], x, *reward)?;
-        online.learn(&state, ARMS[*arm], x, *reward)?;
+        let event = Event::new(ARMS[*arm], x);
+        state.update(&event, *reward)?;
+        online.learn(&state, &event, *reward)?;
     }
     std::hint::black_box(online.learned());
     let learn = start.elapsed().as_secs_f64() / rows.len() as f64;

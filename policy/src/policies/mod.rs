@@ -3,6 +3,7 @@
 //! Every function treats all arms alike, so that permuting the arms permutes the probabilities;
 //! in particular, equal scores share.
 
+pub(crate) mod bootstrap;
 pub(crate) mod epsilon_greedy;
 pub(crate) mod fixed;
 pub(crate) mod lin_ts;

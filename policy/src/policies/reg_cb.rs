@@ -37,8 +37,8 @@ pub(crate) fn elimination(scores: &mut [f64], widths: &[f64], beta: f64) {
 }
 
 /// beta = mellowness * ln(1 + K n) for K arms after n rewards, as Vowpal Wabbit schedules it.
-pub(crate) fn beta(mellowness: f64, arms: usize, learned: u64) -> f64 {
-    mellowness * libm::log1p(arms as f64 * learned as f64)
+pub(crate) fn beta(mellowness: f64, arms: usize, learned: f64) -> f64 {
+    mellowness * libm::log1p(arms as f64 * learned)
 }
 
 #[cfg(test)]
@@ -57,6 +57,6 @@ mod tests {
         let mut p = scores;
         elimination(&mut p, &widths, 0.0);
         assert_eq!(p, [1.0, 0.0, 0.0]);
-        assert!(beta(0.1, 4, 0) == 0.0 && beta(0.1, 4, 100) > beta(0.1, 4, 10));
+        assert!(beta(0.1, 4, 0.0) == 0.0 && beta(0.1, 4, 100.0) > beta(0.1, 4, 10.0));
     }
 }

@@ -28,8 +28,8 @@ pub(crate) fn probabilities(scores: &mut [f64], gamma: f64) {
 /// Theorem 1 of the paper sets gamma = sqrt(K T / R(T)) for T rounds and the regret R(T) of the
 /// regression, which for ridge regression grows like d log T. Taking the rounds learned so far for
 /// T makes the schedule free of a horizon; the constant `c` stands for 1 / sqrt(R).
-pub(crate) fn gamma(c: f64, arms: usize, learned: u64) -> f64 {
-    c * (arms as f64 * (1.0 + learned as f64)).sqrt()
+pub(crate) fn gamma(c: f64, arms: usize, learned: f64) -> f64 {
+    c * (arms as f64 * (1.0 + learned)).sqrt()
 }
 
 #[cfg(test)]
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn exploration_fades_with_the_square_root_of_what_was_learned() {
-        assert_eq!(gamma(2.0, 4, 0), 4.0);
-        assert_eq!(gamma(2.0, 4, 24), 20.0);
+        assert_eq!(gamma(2.0, 4, 0.0), 4.0);
+        assert_eq!(gamma(2.0, 4, 24.0), 20.0);
     }
 }

@@ -45,7 +45,22 @@ pub(super) async fn show(State(echo): State<Arc<Echo>>) -> Json<Value> {
         .rev()
         .map(ToString::to_string)
         .collect();
+    let changes: Vec<Value> = policies
+        .treatment
+        .changes()
+        .into_iter()
+        .map(|change| {
+            json!({
+                "arm": change.arm,
+                "since_ms": change.since_ms,
+                "shift": change.shift,
+                "p_value": change.p_value,
+            })
+        })
+        .collect();
     Json(json!({
+        "price": policies.treatment.spec().budget().map(|_| policies.treatment.price()),
+        "changes": changes,
         "version": policies.treatment.version(),
         "policy": policies.treatment.spec().to_string(),
         "learning": matches!(in_force.mode, Mode::Learning(_)),
@@ -132,7 +147,7 @@ pub(super) async fn roll_back(State(echo): State<Arc<Echo>>, body: Bytes) -> Ans
 fn as_it_was(echo: &Echo, version: u64) -> Result<String, String> {
     let config = &echo.live.load().config;
     let rows = RowOptions {
-        scorer: config.scorer,
+        scoring: config.scoring,
         schema: echo.schema,
         ..RowOptions::default()
     };

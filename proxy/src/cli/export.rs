@@ -5,6 +5,7 @@ use clap::Args;
 use echo_sim::{RowOptions, export, export_dsjson};
 
 use super::Outcome;
+use crate::cli::scored::Scored;
 use crate::serve::default_data_dir;
 
 #[derive(Debug, Args)]
@@ -18,9 +19,8 @@ pub(super) struct Arguments {
     /// logs (--dsjson), if its name ends in .dsjson
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
-    /// What an outcome is worth: retained@1, accepted@1, chars@1 or cursor@1
-    #[arg(long, default_value = "retained@1", value_parser = echo_reward::Scorer::by_measures)]
-    scorer: echo_reward::Scorer,
+    #[command(flatten)]
+    scored: Scored,
     /// Also the control cohort's decisions
     #[arg(long)]
     include_control: bool,
@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let path = arguments.log.clone().or_else(|| arguments.data_dir.clone());
     let path = path.unwrap_or_else(default_data_dir);
     let options = RowOptions {
-        scorer: arguments.scorer,
+        scoring: arguments.scored.scoring()?,
         include_control: arguments.include_control,
         ..RowOptions::default()
     };

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
 use clap::Args;
-use echo_reward::{Fate, Scorer};
+use echo_reward::{Fate, Scorer, Scoring};
 
 use super::Outcome;
 use crate::proposals::{ProposalRecord, Proposals};
@@ -47,47 +47,33 @@ pub(super) struct Arguments {
     #[arg(long = "scorer", value_name = "NAME")]
     scorers: Vec<Scorer>,
     /// Take so much off each proposal's worth for every second until its first byte
-    #[arg(long, value_name = "COST", default_value_t = 0.0, value_parser = cost)]
+    #[arg(long, value_name = "COST", default_value_t = 0.0)]
     latency_cost: f64,
 }
 
-/// A cost of at least 0 for a second.
-fn cost(text: &str) -> Result<f64, String> {
-    let cost: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
-    if cost.is_finite() && cost >= 0.0 {
-        Ok(cost)
-    } else {
-        Err("a cost is 0 or more".to_owned())
-    }
-}
-
-/// How proposals are scored.
-#[derive(Debug, Clone)]
-struct Scoring {
-    scorers: Vec<Scorer>,
-    latency_cost: f64,
-}
-
-impl Scoring {
-    /// What a proposal is worth to each scorer, in [0, 1], when waiting for it costs something. A proposal
-    /// that nobody timed is worth what it is.
-    fn rewards(&self, proposal: &ProposalRecord<'_>) -> Vec<(Scorer, Option<f64>)> {
-        let waited_s = proposal.served.first_byte_ms.unwrap_or(0.0) / 1000.0;
-        let paid = |reward: f64| (reward - self.latency_cost * waited_s).clamp(0.0, 1.0);
-        let scorers = self.scorers.iter();
-        scorers
-            .map(|scorer| (*scorer, proposal.reward(*scorer).map(paid)))
-            .collect()
-    }
+/// What a proposal is worth to each scoring, in [0, 1].
+fn rewards(scorings: &[Scoring], proposal: &ProposalRecord<'_>) -> Vec<(Scorer, Option<f64>)> {
+    let paid = |scoring: &Scoring| {
+        let reward = proposal.reward(scoring.scorer)?;
+        Some(scoring.paid(reward, proposal.served.first_byte_ms))
+    };
+    let scorings = scorings.iter();
+    scorings
+        .map(|scoring| (scoring.scorer, paid(scoring)))
+        .collect()
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let path = arguments.log.clone().or_else(|| arguments.data_dir.clone());
     let proposals = Proposals::read(&path.unwrap_or_else(default_data_dir))?;
-    let scoring = &Scoring {
-        scorers: arguments.scorers.clone(),
-        latency_cost: arguments.latency_cost,
-    };
+    let free = Scoring::by_measures(Scorer::default(), arguments.latency_cost)?;
+    let scorings = arguments.scorers.iter();
+    let scorings: Vec<Scoring> = scorings
+        .map(|scorer| Scoring {
+            scorer: *scorer,
+            ..free
+        })
+        .collect();
     if let Some(id) = &arguments.show {
         for proposal in one(&proposals, id)? {
             print!("{}", sequence::tell(&proposal, is_coloured()));
@@ -103,19 +89,22 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         }
         let rows: Vec<Row> = chosen
             .iter()
-            .map(|p| Row::of(p, &scoring.rewards(p)))
+            .map(|p| Row::of(p, &rewards(&scorings, p)))
             .collect();
         echo_experience::table::write(file, &rows)?;
         eprintln!("{} proposals written to {}", rows.len(), file.display());
     }
     if arguments.json {
         for proposal in &chosen {
-            println!("{}", Row::of(proposal, &scoring.rewards(proposal)).json());
+            println!(
+                "{}",
+                Row::of(proposal, &rewards(&scorings, proposal)).json()
+            );
         }
     } else if arguments.list {
-        print_list(&chosen, scoring);
+        print_list(&chosen, &scorings);
     } else if arguments.parquet.is_none() {
-        print_arms(&chosen, scoring);
+        print_arms(&chosen, &scorings);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -142,9 +131,9 @@ fn is_coloured() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
 }
 
-fn print_list(chosen: &[ProposalRecord<'_>], scoring: &Scoring) {
+fn print_list(chosen: &[ProposalRecord<'_>], scorings: &[Scoring]) {
     let mut header = vec!["decision", "served", "arm", "fate", "kept", "chars"];
-    header.extend(scoring.scorers.iter().map(|scorer| scorer.as_str()));
+    header.extend(scorings.iter().map(|scoring| scoring.scorer.as_str()));
     header.push("text");
     let rows = chosen.iter().map(|proposal| {
         let (served, outcome) = (proposal.served, proposal.outcome());
@@ -158,8 +147,7 @@ fn print_list(chosen: &[ProposalRecord<'_>], scoring: &Scoring) {
             outcome.shown_chars.to_string(),
         ];
         row.extend(
-            scoring
-                .rewards(proposal)
+            rewards(scorings, proposal)
                 .iter()
                 .map(|(_, reward)| match reward {
                     Some(reward) => format!("{reward:.3}"),
@@ -194,13 +182,13 @@ struct Tally {
     rewards: Vec<(f64, u32)>,
 }
 
-fn print_arms(chosen: &[ProposalRecord<'_>], scoring: &Scoring) {
+fn print_arms(chosen: &[ProposalRecord<'_>], scorings: &[Scoring]) {
     let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
     for proposal in chosen {
         let tally = tallies.entry(proposal.served.arm.as_str()).or_default();
         *tally.fates.entry(proposal.fate()).or_default() += 1;
-        tally.rewards.resize(scoring.scorers.len(), (0.0, 0));
-        let rewards = scoring.rewards(proposal);
+        tally.rewards.resize(scorings.len(), (0.0, 0));
+        let rewards = rewards(scorings, proposal);
         for ((_, reward), (sum, count)) in rewards.iter().zip(&mut tally.rewards) {
             if let Some(reward) = reward {
                 *sum += reward;
@@ -210,7 +198,7 @@ fn print_arms(chosen: &[ProposalRecord<'_>], scoring: &Scoring) {
     }
     let mut header = vec!["arm"];
     header.extend(Fate::ALL.map(Fate::as_str));
-    header.extend(scoring.scorers.iter().map(|scorer| scorer.as_str()));
+    header.extend(scorings.iter().map(|scoring| scoring.scorer.as_str()));
     let rows = tallies.iter().map(|(arm, tally)| {
         let mut row = vec![(*arm).to_owned()];
         let count = |fate| tally.fates.get(&fate).copied().unwrap_or(0).to_string();

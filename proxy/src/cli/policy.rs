@@ -41,7 +41,7 @@ enum Action {
         place: Place,
     },
     /// Say whether a candidate may take over from the policy that runs; exit status 1 means no
-    Gate(gate::Gate),
+    Gate(Box<gate::Gate>),
     /// Tell what was put into force, refused and rolled back, as the log has it
     History(history::History),
     /// Show the policy that a running server decides by, and those before it

@@ -12,6 +12,7 @@ use echo_sim::{
 };
 
 use super::{Outcome, at_work};
+use crate::cli::scored::Scored;
 use crate::serve::default_data_dir;
 use crate::table::table;
 
@@ -42,9 +43,8 @@ pub(super) struct Arguments {
     /// Compare the policy with these others on the same rows, by intervals that hold together; may be repeated
     #[arg(long, value_name = "SPEC", conflicts_with_all = ["baseline", "verify"])]
     compare: Vec<Target>,
-    /// What an outcome is worth: retained@1, accepted@1, chars@1 or cursor@1
-    #[arg(long, default_value = "retained@1", value_parser = echo_reward::Scorer::by_measures)]
-    scorer: echo_reward::Scorer,
+    #[command(flatten)]
+    scored: Scored,
     /// A policy that learns is fitted on this first share of the log's time, and evaluated on the rest;
     /// 0 fits and evaluates on all of it, which flatters it
     #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
@@ -80,7 +80,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     }
     if arguments.verify {
         let settings = VerifySettings {
-            scorer: arguments.scorer,
+            scoring: arguments.scored.scoring()?,
             ..VerifySettings::default()
         };
         let verification = verify(&path, &settings)?;
@@ -93,7 +93,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     }
     let mut settings = EvaluationSettings::new(arguments.policy.parse::<Target>()?);
     settings.baseline.clone_from(&arguments.baseline);
-    settings.rows.scorer = arguments.scorer;
+    settings.rows.scoring = arguments.scored.scoring()?;
     settings.rows.include_control = arguments.include_control;
     settings.split = (arguments.split > 0.0).then_some(arguments.split);
     settings.estimates.level = Level::new(arguments.level)?;

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::Outcome;
 use super::serve::show;
+use crate::cli::scored::Scored;
 use crate::serve::default_data_dir;
 use crate::table::table;
 
@@ -37,9 +38,8 @@ pub(super) struct Arguments {
     /// Train on this first share of the log's time, and leave the rest to the gate; 1 trains on all
     #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
     until: f64,
-    /// What an outcome is worth: retained@1, accepted@1, chars@1 or cursor@1
-    #[arg(long, default_value = "retained@1", value_parser = echo_reward::Scorer::by_measures)]
-    scorer: echo_reward::Scorer,
+    #[command(flatten)]
+    scored: Scored,
     /// Folds of the cross-validation
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(2..=20))]
     folds: u8,
@@ -79,7 +79,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         },
         arguments.policy.clone(),
     );
-    settings.rows.scorer = arguments.scorer;
+    settings.rows.scoring = arguments.scored.scoring()?;
     settings.until = (arguments.until < 1.0).then_some(arguments.until);
     settings.rows_most = arguments.rows_most;
     let bar = ProgressBar::new(1000).with_style(

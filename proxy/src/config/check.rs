@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use echo_policy::{PolicySpec, SnapshotKey};
+use echo_reward::{RewardError, Scoring};
 use echo_sim::Level;
 
 use super::file::{
-    AdminFile, ArmDefaultsFile, ArmFile, ConfigFile, GateFile, KeyFile, PassthroughFile,
+    AdminFile, ArmDefaultsFile, ArmFile, ConfigFile, GateFile, KeyFile, PassthroughFile, RewardFile,
 };
 use super::{Admin, Candidate, Config, Gate};
 use crate::arm::{ArmError, ArmKind, ArmSettings, BreakerSettings, Secret};
@@ -100,8 +101,7 @@ pub(super) fn check(
     policy
         .check_live()
         .map_err(|e| value("policy.spec", &file.policy.spec, e))?;
-    let scorer = echo_reward::Scorer::by_measures(&file.reward.scorer)
-        .map_err(|e| value("reward.scorer", &file.reward.scorer, e))?;
+    let scoring = scoring(&file.reward)?;
     let arms = file
         .arm
         .iter()
@@ -129,7 +129,7 @@ pub(super) fn check(
         gate,
         admin,
         control: file.control,
-        scorer,
+        scoring,
         reward: file.reward,
         embedded: file.embedded,
         passthrough: file.passthrough,
@@ -140,6 +140,20 @@ pub(super) fn check(
     };
     config.check_listen(listen)?;
     Ok(config)
+}
+
+fn scoring(reward: &RewardFile) -> Result<Scoring, ConfigError> {
+    let scorer = reward
+        .scorer
+        .parse()
+        .map_err(|e| value("reward.scorer", &reward.scorer, e))?;
+    Scoring::by_measures(scorer, reward.latency_cost).map_err(|error| match error {
+        RewardError::LatencyCost(cost) => {
+            let expected = "a number from 0 up";
+            value("reward.latency_cost", &cost, expected)
+        }
+        other => value("reward.scorer", &reward.scorer, other),
+    })
 }
 
 fn check_bounds(file: &ConfigFile) -> Result<(), ConfigError> {

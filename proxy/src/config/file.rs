@@ -122,6 +122,7 @@ section! {
     /// `[reward]`: what an outcome is worth, and how long it is waited for.
     RewardFile {
         scorer: String = "retained@1".to_owned(),
+        latency_cost: f64 = 0.0,
         quiet_ms: i64 = 10_000,
         longest_ms: i64 = 300_000,
         open_per_user: usize = 64,

@@ -2,10 +2,10 @@
 
 use crate::world::{Life, World};
 use echo_experience::{Entry, Log, LogOptions, LogReader, ModelPublished, Record};
-use echo_policy::{Features, Learner};
-use echo_reward::Scorer;
+use echo_policy::{Features, Learner, PolicySpec};
+use echo_reward::{Scorer, Scoring};
 use echo_sim::learning::Fold;
-use echo_sim::{VerifySettings, verify};
+use echo_sim::{LogRows, RowOptions, Used, VerifySettings, verify};
 use tempfile::TempDir;
 
 fn check_holds(spec: &str) {
@@ -31,6 +31,9 @@ fn every_decision_and_state_is_repeated_bit_for_bit() {
         "softmax",
         "epsilon-greedy",
         "uniform",
+        "bootstrap:replicates=3",
+        "randucb:halflife=2m,halflife:copy=1m,change=0.05",
+        "squarecb:budget=0.2,cost:ngram=1,ipcw=client",
     ] {
         check_holds(spec);
     }
@@ -113,16 +116,26 @@ fn a_decision_by_an_unpublished_version_is_noticed() {
 
 #[test]
 fn a_fold_stopped_and_resumed_ends_in_the_same_state() {
-    let world = World::new(400, "squarecb", Life::Mixed, 7);
+    for spec in [
+        "squarecb",
+        "bootstrap:halflife=1m,change=0.05,ipcw=client,budget=1,cost:copy=2",
+    ] {
+        check_resumes(spec);
+    }
+}
+
+fn check_resumes(spec: &str) {
+    let world = World::new(400, spec, Life::Mixed, 7);
     let schema = *world.fold.learner().state().schema();
-    let spec = "squarecb".parse().unwrap();
+    let spec: PolicySpec = spec.parse().unwrap();
     let entries: Vec<_> = LogReader::open(world.path())
         .unwrap()
         .entries()
         .map(|entry| entry.unwrap())
         .collect();
     for cut in [0, 1, 17, 333, entries.len() / 2, entries.len()] {
-        let mut fold = Fold::new(&schema, Scorer::default(), Learner::PENDING_MAX);
+        let (scorer, memory) = (Scorer::default(), spec.memory());
+        let mut fold = Fold::remembering(&schema, scorer, Learner::PENDING_MAX, memory);
         for entry in &entries[..cut] {
             fold.entry(entry).unwrap();
         }
@@ -139,6 +152,49 @@ fn a_fold_stopped_and_resumed_ends_in_the_same_state() {
             "cut at {cut}"
         );
     }
+}
+
+#[test]
+fn waiting_costs_the_learner_and_the_evaluation_the_same() {
+    let world = World::new(400, "uniform", Life::Mixed, 8);
+    // Of a copy nobody waits, of an n-gram model everybody does.
+    let slow = rewritten(&world, |_, record| {
+        if let Record::Served(served) = record {
+            served.first_byte_ms = Some(if served.arm == "copy@1" { 0.0 } else { 500.0 });
+        }
+    });
+    let scoring = Scoring::by_measures(Scorer::default(), 0.5).unwrap();
+    let schema = *world.fold.learner().state().schema();
+    let mut fold = Fold::new(&schema, scoring, Learner::PENDING_MAX);
+    for entry in LogReader::open(slow.path()).unwrap().entries() {
+        fold.entry(&entry.unwrap()).unwrap();
+    }
+    let options = RowOptions {
+        scoring,
+        ..RowOptions::default()
+    };
+    let (mut sums, mut rows) = ([0.0; 3], [0_u64; 3]);
+    LogRows::scan(slow.path(), options)
+        .unwrap()
+        .rows(0, |row| {
+            sums[row.chosen] += row.reward;
+            rows[row.chosen] += 1;
+            Ok(Used::Row)
+        })
+        .unwrap();
+    let (learned, free) = (fold.learner().state(), world.fold.learner().state());
+    for (arm, (sum, n)) in ["copy@1", "ngram@1", "silence@1"]
+        .iter()
+        .zip(sums.iter().zip(rows))
+    {
+        assert_eq!(learned.count(arm), n);
+        assert_eq!(learned.mean(arm), Some(sum / n as f64), "{arm}");
+    }
+    assert_eq!(learned.mean("copy@1"), free.mean("copy@1"));
+    assert_eq!(
+        learned.mean("ngram@1"),
+        free.mean("ngram@1").map(|mean| 0.75 * mean)
+    );
 }
 
 #[test]

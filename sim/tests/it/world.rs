@@ -69,8 +69,9 @@ impl Server {
     fn open(path: &Path, spec: &str, seed: u64) -> Self {
         let (log, _) = Log::open(path, LogOptions::default()).unwrap();
         let schema = FeatureSchema::default();
-        let fold = Fold::new(&schema, Scorer::default(), Learner::PENDING_MAX);
         let spec: PolicySpec = spec.parse().unwrap();
+        let scorer = Scorer::default();
+        let fold = Fold::remembering(&schema, scorer, Learner::PENDING_MAX, spec.memory());
         let uniform: PolicySpec = "uniform".parse().unwrap();
         let mut server = Self {
             log,

@@ -6,6 +6,7 @@ use clap::Args;
 use echo_sim::{GateSettings, Level, Target, Verdict, gate};
 
 use super::snapshots::Place;
+use crate::cli::scored::Scored;
 use crate::cli::{Outcome, at_work};
 
 #[derive(Debug, Args)]
@@ -26,9 +27,8 @@ pub(super) struct Gate {
     /// The least share of decisions that each arm must get
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     share_least: f64,
-    /// What an outcome is worth: retained@1, accepted@1, chars@1 or cursor@1
-    #[arg(long, default_value = "retained@1", value_parser = echo_reward::Scorer::by_measures)]
-    scorer: echo_reward::Scorer,
+    #[command(flatten)]
+    scored: Scored,
     /// Both are fitted on this first share of the log's time, and compared on the rest
     #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
     split: f64,
@@ -40,7 +40,7 @@ pub(super) struct Gate {
 pub(super) fn ask(arguments: &Gate) -> Outcome {
     let mut settings = GateSettings::new(arguments.candidate.clone());
     settings.evaluation.baseline = Some(arguments.against.clone());
-    settings.evaluation.rows.scorer = arguments.scorer;
+    settings.evaluation.rows.scoring = arguments.scored.scoring()?;
     settings.evaluation.split = Some(arguments.split);
     settings.evaluation.estimates.level = Level::new(arguments.level)?;
     settings.margin = arguments.margin;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::ExitCode;
 
+use chrono::DateTime;
 use serde_json::{Value, json};
 
 use crate::cli::Outcome;
@@ -27,6 +28,20 @@ pub(super) fn status(policy: &Value, json: bool) {
     );
     println!("because    {}", text("reason"));
     println!("configured {}", text("configured"));
+    if let Some(price) = policy["price"].as_f64() {
+        println!("price      {price:.4} of reward for a unit of cost");
+    }
+    for change in policy["changes"].as_array().into_iter().flatten() {
+        let since = change["since_ms"].as_i64().unwrap_or_default();
+        let since = DateTime::from_timestamp_millis(since).unwrap_or_default();
+        println!(
+            "changed    {}: {:+.3} of reward since {} (p = {:.1e})",
+            change["arm"].as_str().unwrap_or_default(),
+            change["shift"].as_f64().unwrap_or_default(),
+            since.format("%Y-%m-%d %H:%M:%S"),
+            change["p_value"].as_f64().unwrap_or_default(),
+        );
+    }
     for before in policy["before"].as_array().into_iter().flatten() {
         println!("before     {}", before.as_str().unwrap_or_default());
     }
