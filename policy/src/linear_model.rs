@@ -22,6 +22,17 @@ impl Link {
             Self::Logit => 1.0 / (1.0 + libm::exp(-sum)),
         }
     }
+
+    /// The weighted sum that stands for an expected reward; one of 0 or 1 is moved away from it a little.
+    pub fn sum(self, reward: f64) -> f64 {
+        match self {
+            Self::Identity => reward,
+            Self::Logit => {
+                let inside = reward.clamp(1e-6, 1.0 - 1e-6);
+                libm::log(inside / (1.0 - inside))
+            }
+        }
+    }
 }
 
 /// Weights of each arm, fitted by [`training`](crate::training) on a part of a log: the expected reward of arm a in context x is

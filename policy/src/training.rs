@@ -11,6 +11,7 @@ use ndarray::{Array1, Array2};
 use crate::{Features, LinearModel, TrainingError};
 use fit::fit;
 
+pub use fit::regression;
 pub use recipe::{Family, Recipe};
 pub use report::{ArmReport, CalibrationBin, PenaltyReport, TrainingReport};
 

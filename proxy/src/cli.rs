@@ -44,7 +44,7 @@ enum Action {
     /// Serve simulated editors and show how routing learns
     Demo(demo::Arguments),
     /// Estimate from a log how another policy would have done
-    Replay(replay::Arguments),
+    Replay(Box<replay::Arguments>),
     /// Write a log as one flat Parquet table, for other tools
     Export(export::Arguments),
     /// Print what became of each proposal in a log

@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use echo_policy::DrawKey;
 use serde::Serialize;
 
 use crate::error::ReplayError;
 use crate::estimate::{Estimate, Estimator};
 use crate::estimators::{Dr, DrDifference};
-use crate::evaluate::{EvaluationSettings, distribution, fit_reward_model, split_seq};
+use crate::evaluate::{EvaluationSettings, fit_reward_model, split_seq};
 use crate::exclusion::{Exclusion, RowCounts};
 use crate::interval::Level;
 use crate::log_rows::{LogRows, LoggedRow, Used};
@@ -89,7 +88,7 @@ pub fn compare(
     let mut users = BTreeSet::new();
     let rows = log.rows(from, |logged| {
         let q = model.predict(logged.id, &logged.arms, logged.features.as_slice())?;
-        let Some(rows) = rows_of(&prepared, settings.seed, &logged, &q) else {
+        let Some(rows) = rows_of(&prepared, settings.seed, &logged, &q)? else {
             return Ok(Used::Not(Exclusion::TargetUndefined));
         };
         for ((dr, difference), row) in sums.iter_mut().zip(&rows) {
@@ -127,15 +126,19 @@ pub fn compare(
 }
 
 /// The row as each policy would have it, the first as the baseline of all; `None` if one has no arm to choose from.
-fn rows_of(prepared: &[Prepared], seed: u64, logged: &LoggedRow, q: &[f64]) -> Option<Vec<Row>> {
-    let probabilities = |policy: &Prepared| {
-        let key = DrawKey {
-            seed: policy.seed.unwrap_or(seed),
-            decision: logged.id,
+fn rows_of(
+    prepared: &[Prepared],
+    seed: u64,
+    logged: &LoggedRow,
+    q: &[f64],
+) -> Result<Option<Vec<Row>>, ReplayError> {
+    let mut all = Vec::with_capacity(prepared.len());
+    for policy in prepared {
+        let Some(probabilities) = policy.probabilities(logged, seed)? else {
+            return Ok(None);
         };
-        distribution(&policy.policy, logged, key)
-    };
-    let all: Vec<Vec<f64>> = prepared.iter().map(probabilities).collect::<Option<_>>()?;
+        all.push(probabilities);
+    }
     let row = |target: &Vec<f64>| {
         Row::new(RowParts {
             chosen: logged.chosen,
@@ -145,8 +148,9 @@ fn rows_of(prepared: &[Prepared], seed: u64, logged: &LoggedRow, q: &[f64]) -> O
             baseline: all.first().cloned(),
             q: Some(q.to_vec()),
             cluster: logged.user,
+            sample_weight: logged.weight,
         })
         .ok()
     };
-    all.iter().map(row).collect()
+    Ok(all.iter().map(row).collect())
 }

@@ -1,5 +1,5 @@
 use echo_experience::LogError;
-use echo_policy::{LearnerError, PolicyError, SnapshotError, TrainingError};
+use echo_policy::{LearnerError, PolicyError, SnapshotError, StateError, TrainingError};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -7,6 +7,11 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum RowError {
+    /// The weight of the row is not a number above 0.
+    SampleWeight {
+        /// Value given.
+        weight: f64,
+    },
     /// The chosen arm is not one of the arms.
     Chosen {
         /// Index given.
@@ -57,6 +62,9 @@ pub enum RowError {
 impl fmt::Display for RowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::SampleWeight { weight } => {
+                write!(f, "the row's weight {weight} is no number above 0")
+            }
             Self::Chosen { chosen, arms } => write!(f, "chosen arm {chosen} of {arms} arms"),
             Self::Reward { reward } => write!(f, "reward {reward} is outside [0, 1]"),
             Self::Propensity { propensity } => {
@@ -313,6 +321,19 @@ pub enum ReplayError {
     RewardModel(RewardModelError),
     /// No candidate can be trained.
     Training(TrainingError),
+    /// An event cannot be learned from.
+    State(StateError),
+    /// A policy that was let loose on a log has made next to no decisions.
+    TooFewAccepted {
+        /// The policy.
+        policy: String,
+        /// Decisions, on average over the runs.
+        decisions: f64,
+        /// Rows of the log.
+        rows: u64,
+    },
+    /// A program that was asked about rows failed; says how.
+    Process(String),
     /// The work was broken off before its end.
     BrokenOff,
 }
@@ -353,6 +374,17 @@ impl fmt::Display for ReplayError {
             Self::Estimate(error) => error.fmt(f),
             Self::RewardModel(error) => error.fmt(f),
             Self::Training(error) => error.fmt(f),
+            Self::State(error) => error.fmt(f),
+            Self::TooFewAccepted {
+                policy,
+                decisions,
+                rows,
+            } => write!(
+                f,
+                "{policy} would have made {decisions:.0} decisions of the {rows} in the log: too few to say how it \
+                 learns. A log drawn more evenly has more, and so has a greater acceptance"
+            ),
+            Self::Process(what) => f.write_str(what),
             Self::BrokenOff => f.write_str("the work was broken off before its end"),
         }
     }
@@ -363,6 +395,12 @@ impl std::error::Error for ReplayError {}
 impl From<LogError> for ReplayError {
     fn from(error: LogError) -> Self {
         Self::Log(error)
+    }
+}
+
+impl From<StateError> for ReplayError {
+    fn from(error: StateError) -> Self {
+        Self::State(error)
     }
 }
 

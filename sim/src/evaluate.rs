@@ -1,3 +1,4 @@
+use crate::drift::{Drift, DriftSums};
 use crate::error::ReplayError;
 use crate::estimate::{EstimateSettings, Estimator};
 use crate::estimators::{Dr, DrDifference, Ips, Snips, Suite, SuiteSettings, Terms};
@@ -8,7 +9,7 @@ use crate::reward_model::{RewardModel, RewardModelFit, RewardModelSettings};
 use crate::row::{Row, RowParts};
 use crate::target::{Preparation, Prepared, Target, split_at};
 use crate::weights::Weights;
-use echo_policy::{DrawKey, Learner, Policy};
+use echo_policy::Learner;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -145,6 +146,8 @@ pub fn evaluate(path: &Path, settings: &EvaluationSettings) -> Result<Evaluation
             .transpose()?,
         weights: sums.weights.summary()?,
         arms: sums.arms(rows.rows),
+        drift: sums.drift.finish(),
+        is_weighed: settings.rows.weighs_censoring,
         rows,
         fitted: target.fitted,
         baseline_fitted: baseline.map(|baseline| baseline.fitted),
@@ -212,6 +215,9 @@ struct Sums {
     weights: Weights,
     users: BTreeSet<u64>,
     arms: BTreeMap<String, ArmSums>,
+    /// Places of the arms, in the order of their first appearance.
+    places: BTreeMap<String, usize>,
+    drift: DriftSums,
 }
 
 #[derive(Default)]
@@ -223,11 +229,12 @@ struct ArmSums {
 
 impl Pass<'_> {
     fn take(&mut self, logged: &LoggedRow) -> Result<Used, ReplayError> {
-        let Some(target) = self.probabilities(self.target, logged) else {
+        let seed = self.settings.seed;
+        let Some(target) = self.target.probabilities(logged, seed)? else {
             return Ok(Used::Not(Exclusion::TargetUndefined));
         };
         let baseline = match self.baseline {
-            Some(baseline) => match self.probabilities(baseline, logged) {
+            Some(baseline) => match baseline.probabilities(logged, seed)? {
                 Some(probabilities) => Some(probabilities),
                 None => return Ok(Used::Not(Exclusion::TargetUndefined)),
             },
@@ -244,6 +251,7 @@ impl Pass<'_> {
             baseline,
             q: Some(q),
             cluster: logged.user,
+            sample_weight: logged.weight,
         };
         let Ok(row) = Row::new(parts.clone()) else {
             return Ok(Used::Not(Exclusion::Malformed));
@@ -255,15 +263,6 @@ impl Pass<'_> {
             self.sums.logged.push(&row);
         }
         Ok(Used::Row)
-    }
-
-    fn probabilities(&self, prepared: &Prepared, row: &LoggedRow) -> Option<Vec<f64>> {
-        let seed = prepared.seed.unwrap_or(self.settings.seed);
-        let key = DrawKey {
-            seed,
-            decision: row.id,
-        };
-        distribution(&prepared.policy, row, key)
     }
 }
 
@@ -279,7 +278,7 @@ fn terms(row: &Row) -> Terms {
         weight: row.weight(),
         reward: row.reward(),
         predicted: q.get(parts.chosen).copied().unwrap_or(0.0),
-        expected: parts.target.iter().zip(q).map(|(p, q)| p * q).sum(),
+        expected: parts.sample_weight * parts.target.iter().zip(q).map(|(p, q)| p * q).sum::<f64>(),
         spread: Some(spread(&parts.target, &parts.logged)),
         user: Some(parts.cluster),
         is_match: is_certain.then(|| parts.target[parts.chosen] > 0.5),
@@ -290,12 +289,6 @@ fn terms(row: &Row) -> Terms {
 pub(crate) fn spread(target: &[f64], logged: &[f64]) -> f64 {
     let arms = target.iter().zip(logged).filter(|(p, _)| **p > 0.0);
     arms.map(|(p, e)| p * p / e).sum()
-}
-
-pub(crate) fn distribution(policy: &Policy, row: &LoggedRow, key: DrawKey) -> Option<Vec<f64>> {
-    let arms: Vec<&str> = row.arms.iter().map(String::as_str).collect();
-    let distribution = policy.distribution(&row.features, &arms, key).ok()?;
-    Some(distribution.probabilities().to_vec())
 }
 
 impl Sums {
@@ -309,6 +302,19 @@ impl Sums {
         self.weights
             .push(row.weight(), &row.parts().target, &row.parts().logged);
         self.users.insert(logged.user);
+        let shares = logged
+            .arms
+            .iter()
+            .zip(&logged.probabilities)
+            .map(|(arm, share)| {
+                let next = self.places.len();
+                let place = match self.places.get(arm) {
+                    Some(place) => *place,
+                    None => *self.places.entry(arm.clone()).or_insert(next),
+                };
+                (place, *share)
+            });
+        self.drift.push(logged.seq, logged.reward, shares);
         for (at, arm) in logged.arms.iter().enumerate() {
             let sums = self.arms.entry(arm.clone()).or_default();
             sums.target += row.parts().target[at];
@@ -379,6 +385,14 @@ fn notes(evaluation: &Evaluation, undefined: u64) -> Vec<String> {
              the units.",
             evaluation.users
         ));
+    }
+    notes.extend(evaluation.drift.iter().flat_map(Drift::notes));
+    if evaluation.is_weighed {
+        notes.push(
+            "Each reward counts for one over the share of the rewards seen of its kind of client and arm. That mends \
+             what hangs on these two, and nothing else."
+                .to_owned(),
+        );
     }
     if evaluation.lost_records > 0 {
         notes.push(format!(

@@ -6,22 +6,30 @@ mod dsjson;
 mod layout;
 mod model;
 mod reader;
+mod regression;
 mod target;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::drift::{Drift, DriftSums};
 use crate::error::EstimateError;
 use crate::estimators::{Suite, SuiteSettings, Terms, Value};
 use crate::evaluate::spread;
 use crate::weights::{MINIMUM_EFFECTIVE_ROWS, WeightSummary, Weights};
+use echo_policy::{DrawKey, FeatureSchema, Features, Standardiser};
 use layout::{Layout, Logged};
 use model::{Counts, Tabular};
 use reader::{Batch, Column, Source};
+use regression::{Design, Regression, RegressionSettings, Sample, SampledRow};
 use target::Target;
+
+use crate::policy_process::Asked;
+use crate::rollout::{Rollout, RolloutRow, RolloutSettings, roll};
 
 pub use columns::{Arms, ColumnMap, TargetColumns};
 pub use model::PredictionSource;
@@ -36,7 +44,7 @@ pub struct ForeignSettings {
     pub map: Option<ColumnMap>,
     /// The folder that files named in the map are looked for in.
     pub folder: PathBuf,
-    /// `uniform`, `logged`, `always:ARM`, or the name of a target in the map.
+    /// `uniform`, `logged`, `always:ARM`, `process:COMMAND`, `snapshot:FILE`, or the name of a target in the map.
     pub target: String,
     /// Where predicted rewards come from; `None`: the log's columns if the map names them, else a table fitted to
     /// the log.
@@ -83,6 +91,8 @@ pub struct ForeignEvaluation {
     pub match_rate: Option<f64>,
     /// The target's value by each estimator.
     pub estimates: Vec<Value>,
+    /// Whether the log is of one piece; absent if it is too short to say.
+    pub drift: Option<Drift>,
     /// What a reader must know to judge the figures, in whole sentences.
     pub notes: Vec<String>,
 }
@@ -171,27 +181,22 @@ pub fn evaluate_foreign(
     if !settings.suite.has_predictions {
         predictions = PredictionSource::None;
     }
-    let (positions, tabular) = first_pass(&source, &layout, predictions, progress).map_err(at)?;
     let mut suite = settings.suite.clone();
     suite.has_predictions = predictions != PredictionSource::None;
-    let folds = match predictions {
-        PredictionSource::Tabular { folds, .. } => folds,
-        _ => 1,
-    };
+    let fitted = Fitted::new(&source, &layout, predictions, progress).map_err(at)?;
     let pass = Pass {
         layout: &layout,
-        positions,
-        tabular,
-        folds,
+        fitted,
+        folds: predictions.folds(),
     };
     if let Target::Table(table) = &layout.target
         && table.len() > 1
-        && table.len() != pass.positions.len()
+        && table.len() != pass.fitted.positions.len()
     {
         return Err(at(format!(
             "the target has probabilities for {} positions, and the log has {}",
             table.len(),
-            pass.positions.len()
+            pass.fitted.positions.len()
         )));
     }
     let sums = source.fold(
@@ -208,6 +213,15 @@ pub fn evaluate_foreign(
     if sums.suite.rows() == 0 {
         return Err(EstimateError::NoRows.into());
     }
+    if let Target::Rows(probabilities) = &layout.target
+        && probabilities.len() as u64 != sums.suite.rows() * layout.arms.len() as u64
+    {
+        return Err(at(format!(
+            "the target has probabilities for {} rows, and the log has {}",
+            probabilities.len() / layout.arms.len(),
+            sums.suite.rows()
+        )));
+    }
     let weights = sums.weights.checked(settings.minimum_effective)?;
     let mut estimates = sums.suite.finish()?;
     for value in &mut estimates {
@@ -222,6 +236,10 @@ pub fn evaluate_foreign(
         predictions: predictions.to_string(),
         weights,
         match_rate: sums.suite.match_rate(),
+        drift: sums
+            .drift
+            .finish()
+            .map(|drift| unscaled_drift(drift, &layout)),
         estimates,
         notes: Vec::new(),
     };
@@ -229,25 +247,173 @@ pub fn evaluate_foreign(
     Ok(evaluation)
 }
 
+/// Lets policies learn on the rows of a foreign log, as [`rollout`](crate::rollout) does on Echo's own. Contexts are the
+/// columns that the map names as features and categories, standardised as they come; a row is a second. Memory grows with
+/// the rows.
+///
+/// # Errors
+/// [`ForeignError`]: as [`evaluate_foreign`], and if too few rows are accepted to say anything.
+pub fn roll_out_foreign(
+    settings: &ForeignSettings,
+    policies: &RolloutSettings,
+    progress: &mut dyn FnMut(f64),
+) -> Result<Rollout, ForeignError> {
+    let at = |what: String| ForeignError::File {
+        path: settings.input.clone(),
+        what,
+    };
+    let source = Source::open(&settings.input).map_err(at)?;
+    let map = source.map(settings.map.as_ref()).map_err(at)?;
+    let header = source.header().map_err(at)?;
+    let layout = Layout::new(&map, &settings.folder, "uniform", &header, false);
+    let layout = layout.map_err(at)?;
+    let rows = rollout_rows(&source, &layout).map_err(at)?;
+    let Some(schema) = rows.first().map(|row| FeatureSchema {
+        dimension: row.features.dimension(),
+        ..FeatureSchema::default()
+    }) else {
+        return Err(EstimateError::NoRows.into());
+    };
+    let mut rolled =
+        roll(&rows, &schema, policies, progress).map_err(|error| at(error.to_string()))?;
+    rolled.logged = layout.unscaled(rolled.logged);
+    for policy in &mut rolled.policies {
+        policy.value = layout.unscaled(policy.value);
+        policy.standard_error *= layout.span();
+        policy.interval.lo = layout.unscaled(policy.interval.lo);
+        policy.interval.hi = layout.unscaled(policy.interval.hi);
+        for tenth in &mut policy.tenths {
+            *tenth = layout.unscaled(*tenth);
+        }
+    }
+    Ok(rolled)
+}
+
+fn rollout_rows(source: &Source<'_>, layout: &Layout) -> Result<Vec<RolloutRow>, String> {
+    let rows = source.fold(
+        &layout.wanted.names,
+        &layout.wanted.texts,
+        Vec::new,
+        |rows: &mut Vec<(SampledRow, f64)>, batch| {
+            let mut logged = Vec::new();
+            for row in 0..batch.rows {
+                let arm = layout.served(batch, row)?;
+                let propensity = logged_probability(layout, batch, row, arm, &mut logged)?;
+                let sampled = SampledRow {
+                    number: batch.first + row as u64,
+                    position: layout.position(batch, row)?,
+                    arm,
+                    reward: layout.reward(batch, row)?,
+                    weight: 1.0,
+                    context: layout.context(batch, row)?,
+                };
+                rows.push((sampled, propensity));
+            }
+            Ok(())
+        },
+        |rows, more| rows.extend_from_slice(more),
+    )?;
+    let design = Design::new(&rows.iter().map(|(row, _)| &row.context));
+    let dimension = design.dimension();
+    let mut standard = Standardiser::new(dimension, dimension <= PRODUCTS_UP_TO);
+    if standard.dimension() > FeatureSchema::DIMENSION_MAX {
+        return Err(format!(
+            "its features and categories are {} numbers, more than the {} that a policy takes",
+            standard.dimension(),
+            FeatureSchema::DIMENSION_MAX
+        ));
+    }
+    let arms = Arc::new(layout.arms.clone());
+    let mut raw = vec![0.0; dimension];
+    let row = |(row, propensity): &(SampledRow, f64)| {
+        raw.fill(0.0);
+        design.fill(&row.context, &mut raw);
+        standard.observe(&raw).map_err(|error| error.to_string())?;
+        Ok(RolloutRow {
+            number: row.number,
+            at_ms: i64::try_from(row.number)
+                .unwrap_or(i64::MAX)
+                .saturating_mul(1_000),
+            arms: Arc::clone(&arms),
+            chosen: row.arm,
+            propensity: *propensity,
+            reward: row.reward,
+            features: standard.features(&raw).map_err(|error| error.to_string())?,
+        })
+    };
+    rows.iter().map(row).collect()
+}
+
+/// Products of features are features as well, where there are few.
+const PRODUCTS_UP_TO: usize = 10;
+
 /// What is told how many rows were read.
 pub type Progress<'a> = &'a (dyn Fn(u64) + Sync);
 
-/// Positions in their order, and the fitted table, if either is needed.
-fn first_pass(
+/// What must be known of the whole log before a row can be judged.
+struct Fitted {
+    /// Positions in their order.
+    positions: BTreeMap<i64, usize>,
+    tabular: Option<Tabular>,
+    regression: Option<Regression>,
+}
+
+impl Fitted {
+    /// Reads the log once for its positions and a table, if either is needed, and once for a regression.
+    fn new(
+        source: &Source<'_>,
+        layout: &Layout,
+        predictions: PredictionSource,
+        progress: Progress<'_>,
+    ) -> Result<Self, String> {
+        let mut fitted = Self {
+            positions: BTreeMap::from([(0, 0)]),
+            tabular: None,
+            regression: None,
+        };
+        let is_tabular = matches!(predictions, PredictionSource::Tabular { .. });
+        if is_tabular || layout.position.is_some() {
+            let counts = counted(source, layout, predictions.folds(), progress)?;
+            fitted.positions = counts.positions();
+            if let PredictionSource::Tabular { prior, folds } = predictions {
+                fitted.tabular = Some(counts.tabular(prior, folds, layout.arms.len()));
+            }
+        }
+        if let PredictionSource::Regression {
+            family,
+            penalty,
+            folds,
+            by_arm,
+            is_more_robust,
+        } = predictions
+        {
+            let sample = sampled(source, layout, &fitted.positions, is_more_robust, progress)?;
+            let settings = RegressionSettings {
+                family,
+                penalty,
+                folds,
+                by_arm,
+            };
+            let arms = layout.arms.len();
+            let regression = Regression::fit(sample, settings, arms, &fitted.positions)?;
+            fitted.regression = Some(regression);
+        }
+        Ok(fitted)
+    }
+
+    fn position(&self, layout: &Layout, batch: &Batch, row: usize) -> Result<usize, String> {
+        let position = layout.position(batch, row)?;
+        Ok(self.positions.get(&position).copied().unwrap_or(0))
+    }
+}
+
+fn counted(
     source: &Source<'_>,
     layout: &Layout,
-    predictions: PredictionSource,
+    folds: usize,
     progress: Progress<'_>,
-) -> Result<(BTreeMap<i64, usize>, Option<Tabular>), String> {
-    let fitted = match predictions {
-        PredictionSource::Tabular { prior, folds } => Some((prior, folds)),
-        PredictionSource::Columns | PredictionSource::None => None,
-    };
-    if fitted.is_none() && layout.position.is_none() {
-        return Ok((BTreeMap::from([(0, 0)]), None));
-    }
-    let folds = fitted.map_or(1, |(_, folds)| folds);
-    let counts = source.fold(
+) -> Result<Counts, String> {
+    source.fold(
         &layout.wanted.names,
         &layout.wanted.texts,
         Counts::default,
@@ -262,20 +428,169 @@ fn first_pass(
             Ok(())
         },
         Counts::merge,
-    )?;
-    let tabular = fitted.map(|(prior, folds)| counts.tabular(prior, folds, layout.arms.len()));
-    Ok((counts.positions(), tabular))
+    )
+}
+
+/// The rows that a regression is fitted to.
+fn sampled(
+    source: &Source<'_>,
+    layout: &Layout,
+    positions: &BTreeMap<i64, usize>,
+    is_more_robust: bool,
+    progress: Progress<'_>,
+) -> Result<Sample, String> {
+    source.fold(
+        &layout.wanted.names,
+        &layout.wanted.texts,
+        Sample::default,
+        |sample, batch| {
+            progress(batch.rows as u64);
+            let (mut logged, mut target) = (Vec::new(), Vec::new());
+            for row in 0..batch.rows {
+                let arm = layout.served(batch, row)?;
+                let position = layout.position(batch, row)?;
+                let mut weight = 1.0;
+                if is_more_robust {
+                    let propensity = logged_probability(layout, batch, row, arm, &mut logged)?;
+                    let place = positions.get(&position).copied().unwrap_or(0);
+                    target_probabilities(layout, batch, row, place, &logged, &mut target)?;
+                    weight = target[arm] * (1.0 - propensity) / (propensity * propensity);
+                }
+                if weight > 0.0 {
+                    sample.push(SampledRow {
+                        number: batch.first + row as u64,
+                        position,
+                        arm,
+                        reward: layout.reward(batch, row)?,
+                        weight,
+                        context: layout.context(batch, row)?,
+                    });
+                }
+            }
+            Ok(())
+        },
+        Sample::merge,
+    )
 }
 
 /// Rows go to the folds in turn.
 fn fold_of(batch: &Batch, row: usize, folds: usize) -> usize {
-    usize::try_from((batch.first + row as u64) % folds as u64).unwrap_or(0)
+    fold_of_row(batch.first + row as u64, folds)
+}
+
+fn fold_of_row(number: u64, folds: usize) -> usize {
+    usize::try_from(number % folds as u64).unwrap_or(0)
+}
+
+/// The logged probability of the arm served; of all arms, where they are known.
+fn logged_probability(
+    layout: &Layout,
+    batch: &Batch,
+    row: usize,
+    served: usize,
+    all: &mut Vec<f64>,
+) -> Result<f64, String> {
+    let (propensity, column) = match &layout.logged {
+        Logged::All(columns) => {
+            layout.probabilities(batch, row, columns, all)?;
+            (all[served], columns[served])
+        }
+        Logged::Served(column) => (layout.probability(batch, row, *column)?, *column),
+    };
+    if propensity <= 0.0 {
+        let what = "the arm served had no probability of being served";
+        return Err(layout.fault(batch, row, column, what));
+    }
+    Ok(propensity)
+}
+
+/// The target's probability of every arm. `logged` are those of the log, where they are known.
+fn target_probabilities(
+    layout: &Layout,
+    batch: &Batch,
+    row: usize,
+    position: usize,
+    logged: &[f64],
+    target: &mut Vec<f64>,
+) -> Result<(), String> {
+    let arms = layout.arms.len();
+    let number = batch.first + row as u64;
+    match &layout.target {
+        Target::Columns(columns) => return layout.probabilities(batch, row, columns, target),
+        Target::Logged => {
+            target.clear();
+            target.extend_from_slice(logged);
+        }
+        Target::Table(table) => {
+            target.clone_from(&table[position.min(table.len() - 1)]);
+        }
+        Target::Uniform => {
+            target.clear();
+            target.resize(arms, 1.0 / arms as f64);
+        }
+        Target::Always(arm) => {
+            target.clear();
+            target.resize(arms, 0.0);
+            target[*arm] = 1.0;
+        }
+        Target::Greedy { column, epsilon } => {
+            let best = layout.arm(batch, row, *column)?;
+            target.clear();
+            target.resize(arms, epsilon / arms as f64);
+            target[best] += 1.0 - epsilon;
+        }
+        Target::Rows(all) => {
+            let start = usize::try_from(number - 1)
+                .unwrap_or(usize::MAX)
+                .saturating_mul(arms);
+            let own = all.get(start..start.saturating_add(arms));
+            let own = own.ok_or_else(|| format!("row {number}: the target has no such row"))?;
+            target.clear();
+            target.extend_from_slice(own);
+        }
+        Target::Process(process) => {
+            *target = process.probabilities(&Asked {
+                row: number,
+                arms: &layout.arms,
+                context: layout.named_context(batch, row)?,
+            })?;
+        }
+        Target::Policy(policy) => {
+            let context = layout.context(batch, row)?;
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "features are written as f32"
+            )]
+            let values: Vec<f32> = context.numbers.iter().map(|x| *x as f32).collect();
+            let of_row = |error: &dyn fmt::Display| {
+                format!("row {number}: the snapshot cannot decide on its features: {error}")
+            };
+            let features = Features::try_from(values).map_err(|error| of_row(&error))?;
+            let is_eligible = |place: &usize| logged.get(*place).is_none_or(|p| *p > 0.0);
+            let eligible: Vec<usize> = (0..arms).filter(is_eligible).collect();
+            let names: Vec<&str> = eligible
+                .iter()
+                .map(|&arm| layout.arms[arm].as_str())
+                .collect();
+            let key = DrawKey {
+                seed: 0,
+                decision: u128::from(number),
+            };
+            let distribution = policy.distribution(&features, &names, key);
+            let distribution = distribution.map_err(|error| of_row(&error))?;
+            target.clear();
+            target.resize(arms, 0.0);
+            for (place, probability) in eligible.iter().zip(distribution.probabilities()) {
+                target[*place] = *probability;
+            }
+        }
+    }
+    Ok(())
 }
 
 struct Pass<'a> {
     layout: &'a Layout,
-    positions: BTreeMap<i64, usize>,
-    tabular: Option<Tabular>,
+    fitted: Fitted,
     folds: usize,
 }
 
@@ -285,6 +600,8 @@ struct Sums {
     rewards: f64,
     logged: Vec<f64>,
     target: Vec<f64>,
+    predictions: Vec<f64>,
+    drift: DriftSums,
 }
 
 impl Sums {
@@ -295,6 +612,8 @@ impl Sums {
             rewards: 0.0,
             logged: Vec::new(),
             target: Vec::new(),
+            predictions: Vec::new(),
+            drift: DriftSums::default(),
         }
     }
 
@@ -302,6 +621,7 @@ impl Sums {
         self.suite.merge(&other.suite);
         self.weights.merge(&other.weights);
         self.rewards += other.rewards;
+        self.drift.merge(&other.drift);
     }
 }
 
@@ -317,26 +637,16 @@ impl Pass<'_> {
         let layout = self.layout;
         let served = layout.served(batch, row)?;
         let reward = layout.reward(batch, row)?;
-        let position = self
-            .positions
-            .get(&layout.position(batch, row)?)
-            .copied()
-            .unwrap_or(0);
-        let (propensity, column) = match &layout.logged {
-            Logged::All(columns) => {
-                layout.probabilities(batch, row, columns, &mut sums.logged)?;
-                (sums.logged[served], columns[served])
-            }
-            Logged::Served(column) => (layout.probability(batch, row, *column)?, *column),
-        };
-        if propensity <= 0.0 {
-            let what = "the arm served had no probability of being served";
-            return Err(layout.fault(batch, row, column, what));
-        }
-        self.target(sums, batch, row, position)?;
+        let position = self.fitted.position(layout, batch, row)?;
+        let propensity = logged_probability(layout, batch, row, served, &mut sums.logged)?;
+        let (logged, target) = (&sums.logged, &mut sums.target);
+        target_probabilities(layout, batch, row, position, logged, target)?;
+        self.predict(batch, row, position, &mut sums.predictions)?;
         let target = &sums.target;
         let weight = target[served] / propensity;
-        let (predicted, expected) = self.predicted(batch, row, position, served, target)?;
+        let predictions = &sums.predictions;
+        let expected = target.iter().zip(predictions).map(|(p, q)| p * q).sum();
+        let predicted = predictions.get(served).copied().unwrap_or(0.0);
         let certain = target.iter().any(|probability| *probability >= 1.0 - 1e-12);
         let terms = Terms {
             weight,
@@ -353,71 +663,39 @@ impl Pass<'_> {
         }
         sums.suite.push(batch.first + row as u64, &terms);
         sums.rewards += reward;
+        let number = batch.first + row as u64;
+        match layout.logged {
+            Logged::All(_) => {
+                let shares = sums.logged.iter().copied().enumerate();
+                sums.drift.push(number, reward, shares);
+            }
+            Logged::Served(_) => sums.drift.push(number, reward, [(served, 1.0)]),
+        }
         Ok(())
     }
 
-    /// The target's probability of every arm.
-    fn target(
+    /// Predicted reward of every arm; none without a source of predictions.
+    fn predict(
         &self,
-        sums: &mut Sums,
         batch: &Batch,
         row: usize,
         position: usize,
+        into: &mut Vec<f64>,
     ) -> Result<(), String> {
-        let layout = self.layout;
-        let arms = layout.arms.len();
-        let target = &mut sums.target;
-        match &layout.target {
-            Target::Columns(columns) => return layout.probabilities(batch, row, columns, target),
-            Target::Logged => target.clone_from(&sums.logged),
-            Target::Table(table) => {
-                target.clone_from(&table[position.min(table.len() - 1)]);
-            }
-            Target::Uniform => {
-                target.clear();
-                target.resize(arms, 1.0 / arms as f64);
-            }
-            Target::Always(arm) => {
-                target.clear();
-                target.resize(arms, 0.0);
-                target[*arm] = 1.0;
-            }
-            Target::Greedy { column, epsilon } => {
-                let best = layout.arm(batch, row, *column)?;
-                target.clear();
-                target.resize(arms, epsilon / arms as f64);
-                target[best] += 1.0 - epsilon;
+        let (fold, arms) = (fold_of(batch, row, self.folds), self.layout.arms.len());
+        if let Some(tabular) = &self.fitted.tabular {
+            into.clear();
+            into.extend_from_slice(tabular.predict(fold, position));
+        } else if let Some(regression) = &self.fitted.regression {
+            let context = self.layout.context(batch, row)?;
+            regression.predict(fold, position, &context, into, arms);
+        } else if let Some(columns) = &self.layout.predictions {
+            into.clear();
+            for column in columns {
+                into.push(self.layout.prediction(batch, row, *column)?);
             }
         }
         Ok(())
-    }
-
-    /// Predicted reward of the arm served, and the mean of the predictions under the target.
-    fn predicted(
-        &self,
-        batch: &Batch,
-        row: usize,
-        position: usize,
-        served: usize,
-        target: &[f64],
-    ) -> Result<(f64, f64), String> {
-        if let Some(tabular) = &self.tabular {
-            let predictions = tabular.predict(fold_of(batch, row, self.folds), position);
-            let expected = target.iter().zip(predictions).map(|(p, q)| p * q).sum();
-            return Ok((predictions[served], expected));
-        }
-        let Some(columns) = &self.layout.predictions else {
-            return Ok((0.0, 0.0));
-        };
-        let (mut predicted, mut expected) = (0.0, 0.0);
-        for (arm, column) in columns.iter().enumerate() {
-            let prediction = self.layout.prediction(batch, row, *column)?;
-            expected += target[arm] * prediction;
-            if arm == served {
-                predicted = prediction;
-            }
-        }
-        Ok((predicted, expected))
     }
 }
 
@@ -429,6 +707,14 @@ fn user(column: &Column, row: usize) -> u64 {
     };
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+fn unscaled_drift(mut drift: Drift, layout: &Layout) -> Drift {
+    drift.reward_shift *= layout.span();
+    for quarter in &mut drift.quarters {
+        quarter.mean_reward = layout.unscaled(quarter.mean_reward);
+    }
+    drift
 }
 
 fn unscale(value: &mut Value, layout: &Layout) {
@@ -474,11 +760,17 @@ fn notes(
             weights.mean
         ));
     }
-    if matches!(predictions, PredictionSource::Tabular { folds: 1, .. }) {
+    if predictions.folds() == 1
+        && !matches!(
+            predictions,
+            PredictionSource::Columns | PredictionSource::None
+        )
+    {
         notes.push(
             "Each row helped to predict itself (folds=1): the doubly robust values are a little too sure.".to_owned(),
         );
     }
+    notes.extend(evaluation.drift.iter().flat_map(Drift::notes));
     if evaluation.estimate("replay").is_some() {
         notes.push(
             "`replay` holds only if the log was drawn uniformly; compare it with `snips`, which knows how it was \

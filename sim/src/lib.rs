@@ -21,6 +21,7 @@
 //!         baseline: None,
 //!         q: Some(vec![0.0, 0.5]),
 //!         cluster: 0,
+//!         sample_weight: 1.0,
 //!     })?;
 //!     ips.push(&row);
 //!     dr.push(&row);
@@ -60,6 +61,7 @@ pub mod learning;
 mod clusters;
 mod compare;
 mod covariances;
+mod drift;
 mod dsjson;
 mod error;
 mod estimate;
@@ -70,11 +72,13 @@ mod gate;
 mod interval;
 mod log_rows;
 mod moments;
+mod policy_process;
 mod published;
 mod random;
 mod replay;
 mod report;
 mod reward_model;
+mod rollout;
 mod row;
 mod target;
 mod train;
@@ -83,6 +87,7 @@ mod weights;
 
 pub use clusters::Clusters;
 pub use compare::{Compared, Comparison, compare};
+pub use drift::{Drift, Quarter};
 pub use dsjson::export_dsjson;
 pub use error::{EstimateError, FoldError, ReplayError, RewardModelError, RowError};
 pub use estimate::{ByUser, Estimate, EstimateSettings, Estimator, MINIMUM_CLUSTERS};
@@ -93,10 +98,12 @@ pub use gate::{GateSettings, Verdict, gate};
 pub use interval::{Interval, Level};
 pub use log_rows::{LogRows, LoggedRow, Publication, RowOptions, Used};
 pub use moments::PairMoments;
+pub use policy_process::PolicyProcess;
 pub use published::{published_path, published_snapshot};
 pub use replay::{Mismatch, Verification, VerifySettings, verify};
 pub use report::{ArmShare, Evaluation};
 pub use reward_model::{RewardModel, RewardModelFit, RewardModelSettings, SHRINKAGE_ROWS};
+pub use rollout::{ACCEPTANCE_LEAST, RolledOut, Rollout, RolloutSettings, rollout};
 pub use row::{Row, RowParts};
 pub use target::{FittedOn, Target, version_snapshot};
 pub use train::{TrainSettings, Trained, train};

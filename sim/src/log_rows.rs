@@ -17,6 +17,9 @@ pub struct RowOptions {
     pub include_control: bool,
     /// Decisions under another schema are left out.
     pub schema: FeatureSchema,
+    /// Whether rewards that are seen less often count for more, by kind of client and arm: inverse probability of censoring
+    /// weights (Robins, Rotnitzky, Zhao 1994), with the shares seen for probabilities.
+    pub weighs_censoring: bool,
 }
 
 /// One decision with its reward, joined from the log's records.
@@ -38,8 +41,12 @@ pub struct LoggedRow {
     pub chosen: usize,
     /// The context.
     pub features: Features,
+    /// The facts behind it, as JSON.
+    pub facts: String,
     /// Reward by the latest evidence, in [0, 1].
     pub reward: f64,
+    /// For how many decisions it stands: 1, unless [`RowOptions::weighs_censoring`] is set. On average 1.
+    pub weight: f64,
 }
 
 /// A published policy as the log has it.
@@ -65,6 +72,8 @@ pub struct LogRows {
     known: BTreeMap<u128, Known>,
     publications: Vec<Publication>,
     lost: u64,
+    /// By kind of client and arm; empty unless rewards are weighed against censoring.
+    weights: BTreeMap<(String, String), f64>,
 }
 
 /// What later records say of a decision.
@@ -97,13 +106,46 @@ impl LogRows {
             known: BTreeMap::new(),
             publications: Vec::new(),
             lost: 0,
+            weights: BTreeMap::new(),
         };
         let mut reader = LogReader::open(path)?;
         for entry in reader.entries() {
             rows.note(entry?);
         }
         rows.lost = reader.damage().records();
+        if rows.options.weighs_censoring {
+            rows.weights = rows.censoring_weights()?;
+        }
         Ok(rows)
+    }
+
+    /// One over the share of the rewards seen, of those that could have been, by kind of client and arm; in units that
+    /// make the mean weight of a row 1.
+    fn censoring_weights(&self) -> Result<BTreeMap<(String, String), f64>, ReplayError> {
+        let mut counts: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
+        let (hash, mut users) = (self.options.schema.hash(), BTreeMap::new());
+        self.entries(|entry| {
+            if let Record::Decision(decision) = &entry.record {
+                let is_seen = match self.row(entry.seq, 0, decision, &hash, &mut users) {
+                    Ok(_) => true,
+                    Err(Exclusion::Censored | Exclusion::NoEvidence) => false,
+                    Err(_) => return Ok(true),
+                };
+                let (all, seen) = counts.entry(stratum(decision)).or_default();
+                *all += 1;
+                *seen += u64::from(is_seen);
+            }
+            Ok(true)
+        })?;
+        counts.retain(|_, (_, seen)| *seen > 0);
+        let seen: u64 = counts.values().map(|(_, seen)| seen).sum();
+        let all: u64 = counts.values().map(|(all, _)| all).sum();
+        let scale = seen as f64 / all.max(1) as f64;
+        let weight = |(all, seen): (u64, u64)| all as f64 / seen as f64 * scale;
+        Ok(counts
+            .into_iter()
+            .map(|(stratum, counts)| (stratum, weight(counts)))
+            .collect())
     }
 
     /// Where the log lies.
@@ -287,7 +329,13 @@ impl LogRows {
             probabilities: decision.probabilities.clone(),
             chosen: decision.chosen as usize,
             features,
+            facts: decision.facts.clone(),
             reward,
+            weight: if self.weights.is_empty() {
+                1.0
+            } else {
+                self.weights.get(&stratum(decision)).copied().unwrap_or(1.0)
+            },
         };
         Ok((row, known.several))
     }
@@ -312,6 +360,12 @@ impl LogRows {
         }
         Ok(())
     }
+}
+
+/// Rewards are seen equally often within a kind of client and an arm, as far as weights against censoring know.
+fn stratum(decision: &Decision) -> (String, String) {
+    let arm = decision.arms.get(decision.chosen as usize);
+    (decision.client.clone(), arm.cloned().unwrap_or_default())
 }
 
 /// What became of a row that was handed out.

@@ -92,6 +92,7 @@ pub fn verify(path: &Path, settings: &VerifySettings) -> Result<Verification, Re
         scoring: settings.scoring,
         include_control: true,
         schema: settings.schema,
+        weighs_censoring: false,
     };
     let log = LogRows::scan(path, options)?;
     let mut replay = Replay::new(&log, settings)?;

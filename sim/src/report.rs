@@ -1,3 +1,4 @@
+use crate::drift::Drift;
 use crate::estimate::Estimate;
 use crate::estimators::Value;
 use crate::exclusion::RowCounts;
@@ -26,6 +27,11 @@ pub struct Evaluation {
     pub through_seq: u64,
     /// Whether a policy was evaluated on rows that it had learned from: its value is then too high.
     pub optimistic: bool,
+    /// Whether rewards were weighed against censoring.
+    #[serde(rename = "ipcw")]
+    pub is_weighed: bool,
+    /// Whether the log is of one piece; absent if it is too short to say.
+    pub drift: Option<Drift>,
     /// Decisions used and left out.
     pub rows: RowCounts,
     /// Users among the rows.

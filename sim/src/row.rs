@@ -19,6 +19,8 @@ pub struct RowParts {
     pub q: Option<Vec<f64>>,
     /// Rows with the same number belong to the same user.
     pub cluster: u64,
+    /// For how many rows this one stands: 1, unless rewards are weighed against censoring. On average 1.
+    pub sample_weight: f64,
 }
 
 /// A checked [`RowParts`]: what the estimators accept.
@@ -51,6 +53,11 @@ impl Row {
         if let Some(q) = &parts.q {
             predictions(q, arms)?;
         }
+        if !(parts.sample_weight.is_finite() && parts.sample_weight > 0.0) {
+            return Err(RowError::SampleWeight {
+                weight: parts.sample_weight,
+            });
+        }
         if parts.logged[parts.chosen] <= 0.0 {
             return Err(RowError::Propensity {
                 propensity: parts.logged[parts.chosen],
@@ -74,15 +81,16 @@ impl Row {
         self.0.logged[self.0.chosen]
     }
 
-    /// Importance weight of the target policy: its probability of the chosen arm over the logged one.
+    /// Importance weight of the target policy: its probability of the chosen arm over the logged one, times the weight of
+    /// the row.
     pub fn weight(&self) -> f64 {
-        self.0.target[self.0.chosen] / self.propensity()
+        self.0.target[self.0.chosen] / self.propensity() * self.0.sample_weight
     }
 
     /// Importance weight of the baseline policy, if there is one.
     pub fn baseline_weight(&self) -> Option<f64> {
         let baseline = self.0.baseline.as_ref()?;
-        Some(baseline[self.0.chosen] / self.propensity())
+        Some(baseline[self.0.chosen] / self.propensity() * self.0.sample_weight)
     }
 }
 
@@ -143,6 +151,7 @@ mod tests {
             baseline: Some(vec![0.5, 0.5]),
             q: Some(vec![0.2, 0.4]),
             cluster: 7,
+            sample_weight: 1.0,
         }
     }
 

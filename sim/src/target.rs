@@ -1,10 +1,12 @@
 use crate::error::ReplayError;
 use crate::learning::Fold;
-use crate::log_rows::{LogRows, Publication, RowOptions};
+use crate::log_rows::{LogRows, LoggedRow, Publication, RowOptions};
+use crate::policy_process::{Asked, PolicyProcess};
 use crate::published::{published_policy, published_snapshot};
-use echo_policy::{FeatureSchema, Memory, Policy, PolicySpec, Snapshot};
+use echo_policy::{DrawKey, FeatureSchema, Memory, Policy, PolicySpec, Snapshot};
 use echo_reward::Scoring;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +14,7 @@ use std::str::FromStr;
 
 /// Which policy is to be evaluated.
 ///
-/// As text: `latest`, `logged:VERSION`, `snapshot:PATH`, or any policy as `echo-policy` writes it,
+/// As text: `latest`, `logged:VERSION`, `snapshot:PATH`, `process:COMMAND`, or any policy as `echo-policy` writes it,
 /// such as `uniform`, `always:ngram` or `squarecb:gamma=2`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
@@ -24,6 +26,8 @@ pub enum Target {
     Logged(u64),
     /// A snapshot in a file.
     Snapshot(PathBuf),
+    /// A program, see [`PolicyProcess`].
+    Process(String),
 }
 
 impl FromStr for Target {
@@ -44,10 +48,15 @@ impl FromStr for Target {
         if let Some(path) = text.strip_prefix("snapshot:") {
             return Ok(Self::Snapshot(PathBuf::from(path)));
         }
+        if let Some(command) = text.strip_prefix("process:") {
+            return Ok(Self::Process(command.to_owned()));
+        }
         let spec = text.parse::<PolicySpec>();
         spec.map(Self::Spec).map_err(|error| ReplayError::Target {
             text: text.to_owned(),
-            reason: format!("{error}; or give latest, logged:VERSION or snapshot:PATH"),
+            reason: format!(
+                "{error}; or give latest, logged:VERSION, snapshot:PATH or process:COMMAND"
+            ),
         })
     }
 }
@@ -59,6 +68,7 @@ impl fmt::Display for Target {
             Self::Latest => f.write_str("latest"),
             Self::Logged(version) => write!(f, "logged:{version}"),
             Self::Snapshot(path) => write!(f, "snapshot:{}", path.display()),
+            Self::Process(command) => write!(f, "process:{command}"),
         }
     }
 }
@@ -79,10 +89,51 @@ pub struct FittedOn {
 /// A policy ready to be evaluated.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    pub(crate) policy: Policy,
+    pub(crate) decider: Decider,
     pub(crate) fitted: FittedOn,
     /// Seed of its posterior draws, if it was published with one.
     pub(crate) seed: Option<u64>,
+}
+
+/// Who gives the arms their probabilities.
+#[derive(Debug)]
+pub(crate) enum Decider {
+    Policy(Box<Policy>),
+    Process(PolicyProcess),
+}
+
+impl Prepared {
+    /// The probability of each of a row's arms; `None` if the policy has none of them to choose from.
+    pub(crate) fn probabilities(
+        &self,
+        row: &LoggedRow,
+        seed: u64,
+    ) -> Result<Option<Vec<f64>>, ReplayError> {
+        match &self.decider {
+            Decider::Policy(policy) => {
+                let arms: Vec<&str> = row.arms.iter().map(String::as_str).collect();
+                let key = DrawKey {
+                    seed: self.seed.unwrap_or(seed),
+                    decision: row.id,
+                };
+                let distribution = policy.distribution(&row.features, &arms, key).ok();
+                Ok(distribution.map(|all| all.probabilities().to_vec()))
+            }
+            Decider::Process(process) => {
+                let mut context: Map<String, Value> =
+                    serde_json::from_str(&row.facts).unwrap_or_default();
+                context.insert("at_ms".to_owned(), row.at_ms.into());
+                context.insert("features".to_owned(), row.features.as_slice().into());
+                let asked = Asked {
+                    row: row.seq,
+                    arms: &row.arms,
+                    context,
+                };
+                let answered = process.probabilities(&asked);
+                answered.map(Some).map_err(ReplayError::Process)
+            }
+        }
+    }
 }
 
 /// How a target is prepared.
@@ -102,7 +153,7 @@ impl Target {
         match self {
             Self::Spec(spec) => spec.rule().learns(),
             Self::Latest => true,
-            Self::Logged(_) | Self::Snapshot(_) => false,
+            Self::Logged(_) | Self::Snapshot(_) | Self::Process(_) => false,
         }
     }
 
@@ -126,6 +177,18 @@ impl Target {
                 published(found.ok_or(ReplayError::NoPublication)?, log, how)
             }
             Self::Logged(version) => published(of_version(log, *version)?, log, how),
+            Self::Process(command) => Ok(Prepared {
+                decider: Decider::Process(
+                    PolicyProcess::start(command).map_err(ReplayError::Process)?,
+                ),
+                fitted: FittedOn {
+                    spec: self.to_string(),
+                    through: 0,
+                    rewards: 0,
+                    version: None,
+                },
+                seed: None,
+            }),
             Self::Snapshot(path) => {
                 let bytes = fs::read(path).map_err(|error| ReplayError::File {
                     path: path.clone(),
@@ -134,7 +197,7 @@ impl Target {
                 let snapshot = Snapshot::from_bytes(&bytes)?;
                 snapshot.check_schema(how.schema)?;
                 Ok(Prepared {
-                    policy: snapshot.policy(snapshot.version)?,
+                    decider: Decider::Policy(Box::new(snapshot.policy(snapshot.version)?)),
                     fitted: fitted_on(&snapshot, snapshot.version),
                     seed: None,
                 })
@@ -225,7 +288,7 @@ fn published(
     if let Some(sha256) = &published.snapshot {
         let (policy, snapshot) = published_policy(log.path(), published, sha256)?;
         return Ok(Prepared {
-            policy,
+            decider: Decider::Policy(Box::new(policy)),
             fitted: fitted_on(&snapshot, published.version),
             seed: Some(published.seed),
         });
@@ -242,7 +305,7 @@ fn prepared(
     seed: Option<u64>,
 ) -> Result<Prepared, ReplayError> {
     Ok(Prepared {
-        policy: fold.policy(spec, version.unwrap_or(0))?,
+        decider: Decider::Policy(Box::new(fold.policy(spec, version.unwrap_or(0))?)),
         fitted: FittedOn {
             spec: spec.to_string(),
             through: if spec.rule().learns() {
@@ -282,7 +345,13 @@ mod tests {
 
     #[test]
     fn targets_read_back() {
-        for text in ["latest", "logged:12", "snapshot:a/b.policy", "uniform"] {
+        for text in [
+            "latest",
+            "logged:12",
+            "snapshot:a/b.policy",
+            "process:python3 policy.py --seed 1",
+            "uniform",
+        ] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
         let needs_split = |text: &str| text.parse::<Target>().unwrap().needs_split();

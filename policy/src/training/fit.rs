@@ -9,6 +9,32 @@ use ndarray::{Array1, Array2, Axis};
 use super::Family;
 use crate::{ArmWeights, TrainingError};
 
+/// Fits one regression of `y`, rewards or labels, on the rows of `x`. `weights` say how much each row counts, which linear
+/// regression alone can take into account.
+///
+/// # Errors
+/// [`TrainingError::Solver`]: the library's solver fails, weights are given to another family, or lengths differ.
+pub fn regression(
+    family: Family,
+    penalty: f64,
+    x: &Array2<f64>,
+    y: &Array1<f64>,
+    weights: Option<&Array1<f64>>,
+) -> Result<ArmWeights, TrainingError> {
+    let rows = x.nrows();
+    if rows == 0 || y.len() != rows || weights.is_some_and(|weights| weights.len() != rows) {
+        let lengths = "rows, rewards and weights differ in number, or there are none";
+        return Err(TrainingError::Solver(lengths.to_owned()));
+    }
+    match (family, weights) {
+        (_, None) => fit(family, penalty, x, y),
+        (Family::Linear, Some(weights)) => weighted_ridge(penalty, x, y, weights),
+        (other, Some(_)) => Err(TrainingError::Solver(format!(
+            "{other} regression cannot weigh its rows"
+        ))),
+    }
+}
+
 /// Fits one arm: `x` has a row an event, `y` its reward or label.
 pub(super) fn fit(
     family: Family,
@@ -40,6 +66,32 @@ fn ridge(penalty: f64, x: &Array2<f64>, y: &Array1<f64>) -> Result<ArmWeights, T
         system[[place, place]] += penalty;
     }
     let right = centred.t().dot(&(y - mean)).insert_axis(Axis(1));
+    let solved = system.solvec(&right).map_err(solver)?;
+    Ok(with_intercept(solved.column(0).to_vec(), &means, mean))
+}
+
+/// The same with every row counting as much as its weight; the weights' mean is brought to 1, so that the penalty means
+/// the same.
+fn weighted_ridge(
+    penalty: f64,
+    x: &Array2<f64>,
+    y: &Array1<f64>,
+    weights: &Array1<f64>,
+) -> Result<ArmWeights, TrainingError> {
+    let total = weights.sum();
+    if !(total.is_finite() && total > 0.0) {
+        return Err(TrainingError::Solver("no row counts".to_owned()));
+    }
+    let column = weights.clone().insert_axis(Axis(1));
+    let means = (x * &column).sum_axis(Axis(0)) / total;
+    let mean = (y * weights).sum() / total;
+    let centred = x - &means;
+    let weighed = &centred * &(column * (y.len() as f64 / total));
+    let mut system = weighed.t().dot(&centred);
+    for place in 0..system.nrows() {
+        system[[place, place]] += penalty;
+    }
+    let right = weighed.t().dot(&(y - mean)).insert_axis(Axis(1));
     let solved = system.solvec(&right).map_err(solver)?;
     Ok(with_intercept(solved.column(0).to_vec(), &means, mean))
 }

@@ -1,14 +1,15 @@
 mod comparison;
 mod estimators;
 mod foreign;
+mod rollout;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use echo_sim::{
-    Estimate, Evaluation, EvaluationSettings, Level, Target, Verification, VerifySettings,
-    evaluate, verify,
+    Estimate, Evaluation, EvaluationSettings, Level, RowOptions, Target, Verification,
+    VerifySettings, evaluate, verify,
 };
 
 use super::{Outcome, at_work};
@@ -27,9 +28,11 @@ pub(super) struct Arguments {
     foreign: foreign::Arguments,
     #[command(flatten)]
     shown: estimators::Arguments,
-    /// The policy to evaluate: latest, logged:VERSION, snapshot:FILE, or a policy such as uniform,
-    /// always:ARM or squarecb:gamma=2. With --input: uniform, logged, always:ARM, or a name under
-    /// [targets] in the column map
+    #[command(flatten)]
+    rollout: rollout::Arguments,
+    /// The policy to evaluate: latest, logged:VERSION, snapshot:FILE, a program by process:COMMAND, or a
+    /// policy such as uniform, always:ARM or squarecb:gamma=2. With --input: uniform, logged,
+    /// always:ARM, snapshot:FILE, process:COMMAND, or a name under [targets] in the column map
     #[arg(
         long,
         visible_alias = "target",
@@ -52,15 +55,25 @@ pub(super) struct Arguments {
     /// Nominal coverage of the intervals
     #[arg(long, default_value_t = 0.95)]
     level: f64,
-    /// Also count the control cohort's decisions
-    #[arg(long)]
-    include_control: bool,
+    #[command(flatten)]
+    counted: Counted,
     /// Repeat every logged decision instead, and compare its probabilities bit for bit
     #[arg(long)]
     verify: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// Which decisions count, and how much.
+#[derive(Debug, Args)]
+struct Counted {
+    /// Also count the control cohort's decisions
+    #[arg(long)]
+    include_control: bool,
+    /// Let rewards that are seen less often count for more, by kind of client and arm
+    #[arg(long)]
+    ipcw: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
@@ -74,6 +87,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             foreign,
             &arguments.policy,
             shown,
+            &arguments.rollout,
             level,
             arguments.json,
         );
@@ -91,10 +105,20 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             ExitCode::FAILURE
         });
     }
+    if let Some(settings) = arguments.rollout.settings(Level::new(arguments.level)?) {
+        let rows = RowOptions {
+            scoring: arguments.scored.scoring()?,
+            include_control: arguments.counted.include_control,
+            weighs_censoring: arguments.counted.ipcw,
+            ..RowOptions::default()
+        };
+        return rollout::own(&path, &rows, &settings, arguments.json);
+    }
     let mut settings = EvaluationSettings::new(arguments.policy.parse::<Target>()?);
     settings.baseline.clone_from(&arguments.baseline);
     settings.rows.scoring = arguments.scored.scoring()?;
-    settings.rows.include_control = arguments.include_control;
+    settings.rows.include_control = arguments.counted.include_control;
+    settings.rows.weighs_censoring = arguments.counted.ipcw;
     settings.split = (arguments.split > 0.0).then_some(arguments.split);
     settings.estimates.level = Level::new(arguments.level)?;
     settings.estimates.minimum_effective = arguments.shown.least_effective;

@@ -54,5 +54,5 @@ impl Estimator for Dr {
 /// The doubly robust value of `policy` on one row.
 pub(super) fn corrected(policy: &[f64], weight: f64, q: &[f64], row: &Row) -> f64 {
     let expected: f64 = policy.iter().zip(q).map(|(p, q)| p * q).sum();
-    expected + weight * (row.reward() - q[row.parts().chosen])
+    expected * row.parts().sample_weight + weight * (row.reward() - q[row.parts().chosen])
 }

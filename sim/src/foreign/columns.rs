@@ -38,6 +38,13 @@ pub struct ColumnMap {
     pub propensity: Option<String>,
     /// Columns of the predicted reward of each arm, with `{arm}` in their name.
     pub predictions: Option<String>,
+    /// Columns of numbers that predict the reward, for regressions, programs and snapshots; a name that ends in `*` means
+    /// all columns that begin so.
+    #[serde(default)]
+    pub features: Vec<String>,
+    /// Columns of texts that predict the reward.
+    #[serde(default)]
+    pub categories: Vec<String>,
     /// The place of a row in a slate: a number, of which the smallest counts as the first.
     pub position: Option<String>,
     /// Rows with the same value belong to the same user.
@@ -80,6 +87,18 @@ pub enum TargetColumns {
         #[serde(default)]
         epsilon: f64,
     },
+    /// A file of its own, CSV or Parquet, with one row for each row of the log, in the same order.
+    Rows {
+        /// Path, from the folder of the map.
+        rows: PathBuf,
+        /// Its columns of probabilities, with `{arm}` in their name.
+        probabilities: String,
+    },
+    /// A program that is asked about every row, see [`PolicyProcess`](crate::PolicyProcess).
+    Process {
+        /// The command, as a shell takes it.
+        process: String,
+    },
     /// A CSV file of its own, one line an arm.
     File {
         /// Path, from the folder of the map.
@@ -89,6 +108,25 @@ pub enum TargetColumns {
         /// Its columns of probabilities: one, or one for each position.
         probabilities: Vec<String>,
     },
+}
+
+/// The names that features are given by, with `*` expanded.
+pub(crate) fn spread_out(names: &[String], header: &[String]) -> Result<Vec<String>, String> {
+    let mut all = Vec::new();
+    for name in names {
+        match name.strip_suffix('*') {
+            None => all.push(name.clone()),
+            Some(start) => {
+                let found = header.iter().filter(|column| column.starts_with(start));
+                let before = all.len();
+                all.extend(found.cloned());
+                if all.len() == before {
+                    return Err(format!("no column begins with {start:?}"));
+                }
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// The names of columns that a pattern means: for given arms, or for those that the header has.

@@ -90,6 +90,8 @@ pub(super) fn map(path: &Path, given: Option<&ColumnMap>) -> Result<ColumnMap, S
         logged: Some(format!("{PROBABILITY}{{arm}}")),
         propensity: None,
         predictions: None,
+        features: Vec::new(),
+        categories: Vec::new(),
         position: None,
         user: None,
         targets: given.map(|map| map.targets.clone()).unwrap_or_default(),

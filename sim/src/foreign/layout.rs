@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::columns::{ColumnMap, expand};
+use super::columns::{ColumnMap, expand, spread_out};
 use super::reader::{Batch, Column};
+use super::regression::Context;
 use super::target::Target;
 
 /// Columns that are to be read, each once.
@@ -41,6 +42,9 @@ pub(crate) struct Layout {
     pub(crate) predictions: Option<Vec<usize>>,
     pub(crate) position: Option<usize>,
     pub(crate) user: Option<usize>,
+    /// Columns of numbers and of texts that predict the reward.
+    pub(crate) features: Vec<usize>,
+    pub(crate) categories: Vec<usize>,
     action: usize,
     reward: usize,
     range: [f64; 2],
@@ -114,6 +118,10 @@ impl Layout {
         };
         let position = map.position.as_ref().map(|column| wanted.number(column));
         let user = map.user.as_ref().map(|column| wanted.text(column));
+        let features = spread_out(&map.features, header)?;
+        let features = features.iter().map(|name| wanted.number(name)).collect();
+        let categories = spread_out(&map.categories, header)?;
+        let categories = categories.iter().map(|name| wanted.text(name)).collect();
         let target = Target::find(target, map, folder, &arms, header, &mut wanted)?;
         if matches!((&target, &logged), (Target::Logged, Logged::Served(_))) {
             return Err(
@@ -133,6 +141,8 @@ impl Layout {
             predictions,
             position,
             user,
+            features,
+            categories,
             action,
             reward,
             range,
@@ -166,6 +176,42 @@ impl Layout {
             let what = format!("{text:?} is none of the {} arms", self.arms.len());
             self.fault(batch, row, column, &what)
         })
+    }
+
+    /// What predicts a row's reward.
+    pub(crate) fn context(&self, batch: &Batch, row: usize) -> Result<Context, String> {
+        let mut numbers = Vec::with_capacity(self.features.len());
+        for column in &self.features {
+            let value = batch.columns[*column].number(row);
+            if !value.is_finite() {
+                return Err(self.fault(batch, row, *column, "the feature is missing or no number"));
+            }
+            numbers.push(value);
+        }
+        let text = |column: &usize| match &batch.columns[*column] {
+            Column::Texts(texts) => texts[row].clone(),
+            Column::Numbers(numbers) => numbers[row].to_string(),
+        };
+        Ok(Context {
+            numbers,
+            categories: self.categories.iter().map(text).collect(),
+        })
+    }
+
+    /// The same by column, for a program.
+    pub(crate) fn named_context(
+        &self,
+        batch: &Batch,
+        row: usize,
+    ) -> Result<serde_json::Map<String, serde_json::Value>, String> {
+        let context = self.context(batch, row)?;
+        let name = |column: &usize| self.wanted.names[*column].clone();
+        let numbers = self.features.iter().map(name).zip(context.numbers);
+        let texts = self.categories.iter().map(name).zip(context.categories);
+        let numbers = numbers.map(|(name, value)| (name, value.into()));
+        Ok(numbers
+            .chain(texts.map(|(name, value)| (name, value.into())))
+            .collect())
     }
 
     pub(crate) fn served(&self, batch: &Batch, row: usize) -> Result<usize, String> {

@@ -2,6 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
+use echo_policy::training::Family;
+
 /// Where predicted rewards come from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PredictionSource {
@@ -14,8 +16,32 @@ pub enum PredictionSource {
         /// Each row is predicted from the other folds; with 1, from all rows, itself included.
         folds: usize,
     },
+    /// A regression of the reward on the columns that the map names as features and categories, and on the arm.
+    Regression {
+        /// The kind of regression.
+        family: Family,
+        /// Its penalty, above 0.
+        penalty: f64,
+        /// Each row is predicted from the other folds; with 1, from all rows, itself included.
+        folds: usize,
+        /// Whether each arm has a regression of its own; else arms differ by a constant.
+        by_arm: bool,
+        /// Whether rows count as the more robust doubly robust estimator has it (Farajtabar, Chow, Ghavamzadeh 2018):
+        /// target (1 - logged) / logged^2, so that `dr` is that estimator. Linear regression alone can do so.
+        is_more_robust: bool,
+    },
     /// None: the estimators that need them are left out.
     None,
+}
+
+impl PredictionSource {
+    /// Folds of the cross-fitting; 1 without any.
+    pub(crate) fn folds(self) -> usize {
+        match self {
+            Self::Tabular { folds, .. } | Self::Regression { folds, .. } => folds,
+            Self::Columns | Self::None => 1,
+        }
+    }
 }
 
 impl FromStr for PredictionSource {
@@ -23,35 +49,107 @@ impl FromStr for PredictionSource {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, rest) = text.split_once(':').unwrap_or((text, ""));
-        match (name, rest) {
-            ("columns", "") => return Ok(Self::Columns),
-            ("none", "") => return Ok(Self::None),
-            ("tabular", _) => {}
+        let family = Family::ALL
+            .into_iter()
+            .find(|family| family.as_str() == name)
+            .or_else(|| (name == MORE_ROBUST).then_some(Family::Linear));
+        let mut keys = Keys {
+            number: if name == "tabular" {
+                "prior"
+            } else {
+                "penalty"
+            },
+            value: if name == "tabular" {
+                20.0
+            } else {
+                family.map_or(1.0, default_penalty)
+            },
+            folds: 5,
+            by_arm: family.map(|_| false),
+        };
+        match (name, family) {
+            ("columns", _) if rest.is_empty() => return Ok(Self::Columns),
+            ("none", _) if rest.is_empty() => return Ok(Self::None),
+            ("tabular", _) | (_, Some(_)) => keys.read(rest)?,
             _ => {
                 return Err(format!(
-                    "{text:?} is none of columns, tabular[:prior=P,folds=F] and none"
+                    "{text:?} is none of columns, tabular[:prior=P,folds=F], \
+                     {{linear|elastic-net|logistic|ftrl|mrdr}}[:penalty=P,folds=F,by=arm] and none"
                 ));
             }
         }
-        let (mut prior, mut folds) = (20.0, 5);
-        for part in rest.split(',').filter(|part| !part.is_empty()) {
+        let Keys {
+            value,
+            folds,
+            by_arm,
+            ..
+        } = keys;
+        Ok(match family {
+            None => Self::Tabular {
+                prior: value,
+                folds,
+            },
+            Some(family) => Self::Regression {
+                family,
+                penalty: value,
+                folds,
+                by_arm: by_arm == Some(true),
+                is_more_robust: name == MORE_ROBUST,
+            },
+        })
+    }
+}
+
+/// What stands behind the colon.
+struct Keys {
+    /// The name of the number, and its value.
+    number: &'static str,
+    value: f64,
+    folds: usize,
+    /// `None` where there is no such key.
+    by_arm: Option<bool>,
+}
+
+impl Keys {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        for part in text.split(',').filter(|part| !part.is_empty()) {
             let known = match part.split_once('=') {
-                Some(("prior", value)) => value.parse().map(|value| prior = value).is_ok(),
-                Some(("folds", value)) => value.parse().map(|value| folds = value).is_ok(),
+                Some((key, value)) if key == self.number => {
+                    value.parse().map(|value| self.value = value).is_ok()
+                }
+                Some(("folds", value)) => value.parse().map(|value| self.folds = value).is_ok(),
+                Some(("by", "arm")) if self.by_arm.is_some() => {
+                    self.by_arm = Some(true);
+                    true
+                }
                 _ => false,
             };
             if !known {
+                let by_arm = self.by_arm.map_or("", |_| " nor by=arm");
                 return Err(format!(
-                    "{part:?} is neither prior=NUMBER nor folds=WHOLE NUMBER"
+                    "{part:?} is neither {}=NUMBER nor folds=WHOLE NUMBER{by_arm}",
+                    self.number
                 ));
             }
         }
-        if !(prior > 0.0 && f64::is_finite(prior) && (1..=FOLDS_MOST).contains(&folds)) {
+        let is_positive = self.value > 0.0 && self.value.is_finite();
+        if !(is_positive && (1..=FOLDS_MOST).contains(&self.folds)) {
             return Err(format!(
-                "prior must be above 0, and folds in [1, {FOLDS_MOST}]"
+                "{} must be above 0, and folds in [1, {FOLDS_MOST}]",
+                self.number
             ));
         }
-        Ok(Self::Tabular { prior, folds })
+        Ok(())
+    }
+}
+
+/// Stands beside sums over rows, but for the elastic net, where it stands beside a mean, and FTRL, where it is one over
+/// the learning rate.
+fn default_penalty(family: Family) -> f64 {
+    match family {
+        Family::Linear | Family::Logistic => 1.0,
+        Family::ElasticNet => 0.000_3,
+        Family::Ftrl => 10.0,
     }
 }
 
@@ -61,9 +159,27 @@ impl fmt::Display for PredictionSource {
             Self::Columns => f.write_str("columns"),
             Self::None => f.write_str("none"),
             Self::Tabular { prior, folds } => write!(f, "tabular:prior={prior},folds={folds}"),
+            Self::Regression {
+                family,
+                penalty,
+                folds,
+                by_arm,
+                is_more_robust,
+            } => {
+                let name = if *is_more_robust {
+                    MORE_ROBUST
+                } else {
+                    family.as_str()
+                };
+                write!(f, "{name}:penalty={penalty},folds={folds}")?;
+                f.write_str(if *by_arm { ",by=arm" } else { "" })
+            }
         }
     }
 }
+
+/// The name of a linear regression whose rows count for a smaller variance of `dr`.
+const MORE_ROBUST: &str = "mrdr";
 
 const FOLDS_MOST: usize = 1_000;
 
@@ -165,11 +281,16 @@ mod tests {
             "none",
             "tabular:prior=20,folds=5",
             "tabular:prior=0.5,folds=1",
+            "logistic:penalty=0.5,folds=3",
+            "elastic-net:penalty=0.001,folds=5,by=arm",
+            "mrdr:penalty=1,folds=5",
         ] {
             assert_eq!(text.parse::<PredictionSource>().unwrap().to_string(), text);
         }
         for text in [
             "ridge",
+            "tabular:by=arm",
+            "logistic:prior=1",
             "tabular:folds=0",
             "tabular:prior=-1",
             "tabular:x=1",

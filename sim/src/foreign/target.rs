@@ -1,8 +1,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+
+use echo_policy::{FeatureSchema, Policy, Snapshot};
 
 use super::columns::{ColumnMap, TargetColumns, expand};
 use super::layout::Wanted;
+use super::reader::Source;
+use crate::policy_process::PolicyProcess;
 
 /// The policy to be evaluated, with its columns found.
 #[derive(Clone, Debug)]
@@ -18,10 +23,16 @@ pub(crate) enum Target {
     },
     /// Probability of each arm, for one position or for each.
     Table(Vec<Vec<f64>>),
+    /// Probability of each arm for each row, one row after the other.
+    Rows(Arc<Vec<f64>>),
+    Process(Arc<PolicyProcess>),
+    /// A snapshot of one of Echo's policies.
+    Policy(Arc<Policy>),
 }
 
 impl Target {
-    /// From what the command line says: `uniform`, `logged`, `always:ARM`, or the name of a target in the map.
+    /// From what the command line says: `uniform`, `logged`, `always:ARM`, `process:COMMAND`, `snapshot:FILE`, or the name
+    /// of a target in the map.
     pub(crate) fn find(
         text: &str,
         map: &ColumnMap,
@@ -41,10 +52,16 @@ impl Target {
                 let unknown = || format!("no arm is called {arm:?}; there are {}", arms.join(", "));
                 place.map(Self::Always).ok_or_else(unknown)
             }
+            Some(("process", command)) => {
+                let process = PolicyProcess::start(command)?;
+                Ok(Self::Process(Arc::new(process)))
+            }
+            Some(("snapshot", file)) => policy(Path::new(file)).map(Self::Policy),
             _ => {
                 let named: Vec<&str> = map.targets.keys().map(String::as_str).collect();
                 Err(format!(
-                    "unknown target {text:?}: give uniform, logged, always:ARM, or one of [targets] in the map ({})",
+                    "unknown target {text:?}: give uniform, logged, always:ARM, process:COMMAND, snapshot:FILE, or one of \
+                     [targets] in the map ({})",
                     named.join(", ")
                 ))
             }
@@ -73,6 +90,14 @@ impl Target {
                     epsilon: *epsilon,
                 })
             }
+            TargetColumns::Rows {
+                rows,
+                probabilities,
+            } => rows_of(&folder.join(rows), probabilities, arms).map(Self::Rows),
+            TargetColumns::Process { process } => {
+                let process = PolicyProcess::start(process)?;
+                Ok(Self::Process(Arc::new(process)))
+            }
             TargetColumns::File {
                 file,
                 arm,
@@ -81,6 +106,60 @@ impl Target {
         }
     }
 }
+
+fn policy(path: &Path) -> Result<Arc<Policy>, String> {
+    let at = |what: String| format!("{}: {what}", path.display());
+    let bytes = std::fs::read(path).map_err(|error| at(error.to_string()))?;
+    let snapshot = Snapshot::from_bytes(&bytes).map_err(|error| at(error.to_string()))?;
+    let schema = FeatureSchema::default();
+    snapshot
+        .check_schema(&schema)
+        .map_err(|error| at(error.to_string()))?;
+    let policy = snapshot.policy(snapshot.version);
+    Ok(Arc::new(policy.map_err(|error| at(error.to_string()))?))
+}
+
+/// Probabilities of every arm in a file of its own, a row for each row of the log.
+fn rows_of(path: &Path, pattern: &str, arms: &[String]) -> Result<Arc<Vec<f64>>, String> {
+    let at = |what: String| format!("{}: {what}", path.display());
+    let source = Source::open(path).map_err(at)?;
+    let header = source.header().map_err(at)?;
+    let columns = expand(pattern, Some(arms), &header).map_err(at)?;
+    let names: Vec<String> = columns.into_iter().map(|(_, column)| column).collect();
+    let all = source.fold(
+        &names,
+        &[],
+        Vec::new,
+        |all: &mut Vec<f64>, batch| {
+            for row in 0..batch.rows {
+                let mut sum = 0.0;
+                for (column, name) in batch.columns.iter().zip(&names) {
+                    let value = column.number(row);
+                    if !(0.0..=1.0).contains(&value) {
+                        let number = batch.first + row as u64;
+                        return Err(format!(
+                            "row {number}, column {name:?}: {value} is no probability"
+                        ));
+                    }
+                    sum += value;
+                    all.push(value);
+                }
+                if (sum - 1.0).abs() > ROW_TOLERANCE {
+                    let number = batch.first + row as u64;
+                    return Err(format!(
+                        "row {number}: the probabilities sum to {sum}, not to 1"
+                    ));
+                }
+            }
+            Ok(())
+        },
+        |all, more| all.extend_from_slice(more),
+    );
+    Ok(Arc::new(all.map_err(at)?))
+}
+
+/// How far the probabilities of a row may be from 1.
+const ROW_TOLERANCE: f64 = 1e-6;
 
 /// Probabilities of every arm, by position, from a CSV file.
 fn table(

@@ -32,6 +32,7 @@ fn log(seed: u64, users: u64, spread: f64) -> Vec<Row> {
                     baseline: Some(vec![0.5, 0.5]),
                     q: Some(vec![0.45, 0.35]),
                     cluster: user,
+                    sample_weight: 1.0,
                 })
                 .unwrap(),
             );

@@ -1,8 +1,9 @@
 //! Evaluations of policies on a log of a world whose truth is known.
 
-use crate::world::{Life, World, value_of, value_of_uniform};
-use echo_experience::{Log, LogOptions};
+use crate::world::{Life, World, rewritten, value_of, value_of_uniform};
+use echo_experience::{Log, LogOptions, Record};
 use echo_sim::{Estimate, EstimateError, Evaluation, EvaluationSettings, ReplayError, evaluate};
+use std::collections::BTreeSet;
 use std::fs;
 use tempfile::TempDir;
 
@@ -226,4 +227,53 @@ fn what_cannot_be_concluded_is_an_error() {
     };
     let split = evaluate(world.path(), &split).unwrap_err();
     assert!(matches!(split, ReplayError::Split { .. }), "{split}");
+}
+
+#[test]
+fn rewards_that_are_seen_less_often_count_for_more() {
+    let world = World::new(6_000, "uniform", Life::Plain, 21);
+    // What is written in rust comes from a client of whom every second reward is seen.
+    let mut hidden = BTreeSet::new();
+    let censored = rewritten(&world, |seq, record| match record {
+        Record::Decision(decision) if decision.language.as_deref() == Some("rust") => {
+            decision.client = "rare".to_owned();
+            if seq % 2 == 0 {
+                hidden.insert(decision.id.clone());
+            }
+        }
+        Record::Evidence(evidence) if hidden.contains(&evidence.decision) => {
+            evidence.fate = "censored".to_owned();
+        }
+        _ => {}
+    });
+    let value = |weighs_censoring| {
+        let mut settings = EvaluationSettings::new("always:copy".parse().unwrap());
+        settings.rows.weighs_censoring = weighs_censoring;
+        let found = evaluate(censored.path(), &settings).unwrap();
+        let dr = found.estimates[2].clone();
+        let snips = found.values.iter().find(|value| value.estimator == "snips");
+        assert_eq!(
+            found
+                .notes
+                .iter()
+                .any(|note| note.contains("kind of client")),
+            weighs_censoring
+        );
+        assert!(
+            (found.weights.mean - 1.0).abs() < 0.1,
+            "{}",
+            found.weights.mean
+        );
+        (dr.value, dr.standard_error, snips.unwrap().value)
+    };
+    // A copy is kept in 0.6 of rust and in 0.2 of python; a third of what is seen is rust's.
+    let (plain, error, _) = value(false);
+    assert!((plain - 1.0 / 3.0).abs() < 4.0 * error, "{plain} {error}");
+    let (weighed, error, snips) = value(true);
+    assert!(
+        (weighed - value_of(0)).abs() < 4.0 * error,
+        "{weighed} {error}"
+    );
+    assert!((snips - value_of(0)).abs() < 4.0 * error, "{snips}");
+    assert!(weighed - plain > 0.04, "{plain} {weighed}");
 }

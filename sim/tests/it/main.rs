@@ -12,5 +12,6 @@ mod foreign;
 mod gate;
 mod reference_values;
 mod replay;
+mod targets;
 mod training;
 mod world;

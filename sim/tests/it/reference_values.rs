@@ -67,6 +67,7 @@ fn rows(policy: &str) -> Vec<Row> {
         baseline: Some(target("uniform", line)),
         q: Some(line.q.clone()),
         cluster: at as u64,
+        sample_weight: 1.0,
     };
     lines()
         .iter()

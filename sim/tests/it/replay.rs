@@ -1,12 +1,11 @@
 //! Replays of a log: everything decided and learned comes out again, bit for bit.
 
-use crate::world::{Life, World};
-use echo_experience::{Entry, Log, LogOptions, LogReader, ModelPublished, Record};
+use crate::world::{Life, World, rewritten};
+use echo_experience::{Entry, LogReader, ModelPublished, Record};
 use echo_policy::{Features, Learner, PolicySpec};
 use echo_reward::{Scorer, Scoring};
 use echo_sim::learning::Fold;
 use echo_sim::{LogRows, RowOptions, Used, VerifySettings, verify};
-use tempfile::TempDir;
 
 fn check_holds(spec: &str) {
     let world = World::new(1_000, spec, Life::Mixed, 3);
@@ -37,19 +36,6 @@ fn every_decision_and_state_is_repeated_bit_for_bit() {
     ] {
         check_holds(spec);
     }
-}
-
-/// The world's log, written again with every record passed through `change`.
-fn rewritten(world: &World, mut change: impl FnMut(u64, &mut Record)) -> TempDir {
-    let directory = TempDir::new().unwrap();
-    let (log, _) = Log::open(directory.path(), LogOptions::default()).unwrap();
-    for entry in LogReader::open(world.path()).unwrap().entries() {
-        let mut entry = entry.unwrap();
-        change(entry.seq, &mut entry.record);
-        drop(log.append(entry.record));
-    }
-    log.close().unwrap();
-    directory
 }
 
 #[test]

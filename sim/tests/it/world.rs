@@ -1,7 +1,7 @@
 //! A small world whose truth is known, and a server's log of it.
 
 use echo_experience::{
-    Decision, Entry, Evidence, Log, LogOptions, PolicyPublished, Record, Served,
+    Decision, Entry, Evidence, Log, LogOptions, LogReader, PolicyPublished, Record, Served,
 };
 use echo_policy::{DrawKey, Facts, FeatureSchema, Learner, Policy, PolicySpec, Position, Trigger};
 use echo_reward::Scorer;
@@ -299,4 +299,17 @@ impl World {
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
+}
+
+/// The world's log, written again with every record passed through `change`.
+pub(crate) fn rewritten(world: &World, mut change: impl FnMut(u64, &mut Record)) -> TempDir {
+    let directory = TempDir::new().unwrap();
+    let (log, _) = Log::open(directory.path(), LogOptions::default()).unwrap();
+    for entry in LogReader::open(world.path()).unwrap().entries() {
+        let mut entry = entry.unwrap();
+        change(entry.seq, &mut entry.record);
+        drop(log.append(entry.record));
+    }
+    log.close().unwrap();
+    directory
 }

@@ -11,7 +11,7 @@ use echo_sim::foreign::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::estimators;
+use super::{estimators, rollout};
 use crate::cli::Outcome;
 
 #[derive(Debug, Args)]
@@ -23,8 +23,9 @@ pub(super) struct Arguments {
     /// What the columns of --input hold: a TOML file, see docs/replay.md; a decision log needs none
     #[arg(long, value_name = "MAP", requires = "input")]
     columns: Option<PathBuf>,
-    /// Predicted rewards: columns, tabular[:prior=20,folds=5] or none [default: columns if the map names
-    /// them, else tabular]
+    /// Predicted rewards: columns, tabular[:prior=20,folds=5], a regression on the map's features and
+    /// categories by linear, elastic-net, logistic, ftrl or mrdr[:penalty=P,folds=5,by=arm], or none
+    /// [default: columns if the map names them, else tabular]
     #[arg(long, value_name = "SOURCE", requires = "input")]
     predictions: Option<PredictionSource>,
 }
@@ -34,6 +35,7 @@ pub(super) fn run(
     arguments: &Arguments,
     target: &str,
     shown: &estimators::Arguments,
+    rollouts: &rollout::Arguments,
     level: Level,
     json: bool,
 ) -> Outcome {
@@ -41,6 +43,9 @@ pub(super) fn run(
     let folder = arguments.columns.as_deref().and_then(Path::parent);
     let folder = folder.unwrap_or(Path::new(""));
     let mut settings = ForeignSettings::new(input, map, folder, target);
+    if let Some(rollouts) = rollouts.settings(level) {
+        return rollout::foreign(&settings, &rollouts, json);
+    }
     settings.predictions = arguments.predictions;
     settings.minimum_effective = shown.least_effective;
     settings.suite = shown.settings(level)?;
