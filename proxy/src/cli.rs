@@ -100,12 +100,9 @@ pub fn run(command: Command) -> ExitCode {
         Action::CheckConfig(arguments) => config::check(&arguments),
         Action::Key(arguments) => key::run(&arguments),
         Action::Completions { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Command::command(),
-                "echo-proxy",
-                &mut std::io::stdout(),
-            );
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Command::command(), "echo-proxy", &mut script);
+            print!("{}", String::from_utf8_lossy(&script));
             Ok(ExitCode::SUCCESS)
         }
     };
@@ -122,6 +119,11 @@ fn quieten_panics() {
             .location()
             .map(ToString::to_string)
             .unwrap_or_default();
+        let message = panic.payload_as_str().unwrap_or_default();
+        if message.starts_with("failed printing to stdout") && message.contains("Broken pipe") {
+            // Whoever read the output, such as `head`, has had enough.
+            std::process::exit(0);
+        }
         tracing::error!(place, "a panic: please report it with this place");
     }));
 }

@@ -60,3 +60,4 @@ pub mod state;
 pub mod table;
 pub mod upstream;
 pub mod watch;
+pub mod what_if;

@@ -60,6 +60,7 @@ pub mod learning;
 
 mod clusters;
 mod compare;
+mod counterfactual;
 mod covariances;
 mod drift;
 mod dsjson;
@@ -87,6 +88,7 @@ mod weights;
 
 pub use clusters::Clusters;
 pub use compare::{Compared, Comparison, compare};
+pub use counterfactual::{Counterfactual, CounterfactualRow, CounterfactualValue, counterfactual};
 pub use drift::{Drift, Quarter};
 pub use dsjson::export_dsjson;
 pub use error::{EstimateError, FoldError, ReplayError, RewardModelError, RowError};

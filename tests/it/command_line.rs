@@ -47,3 +47,16 @@ async fn a_command_line_that_cannot_be_served_fails_with_one_line() {
     }
     drop(taken);
 }
+
+#[test]
+fn a_reader_that_has_had_enough_ends_a_command_quietly() {
+    let binary = crate::server::binary();
+    // More than a pipe holds.
+    let command = format!("'{}' completions bash | head -n 1", binary.display());
+    let finished = std::process::Command::new("sh")
+        .args(["-c", &command])
+        .output()
+        .unwrap();
+    assert!(finished.status.success(), "{finished:?}");
+    assert_eq!(String::from_utf8_lossy(&finished.stderr), "");
+}

@@ -38,3 +38,4 @@ mod restart;
 mod serving;
 mod tidy;
 mod upstreams;
+mod with_arm;

@@ -2,6 +2,7 @@ mod comparison;
 mod estimators;
 mod foreign;
 mod rollout;
+mod with_arm;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ pub(super) struct Arguments {
     shown: estimators::Arguments,
     #[command(flatten)]
     rollout: rollout::Arguments,
+    #[command(flatten)]
+    with_arm: with_arm::Arguments,
     /// The policy to evaluate: latest, logged:VERSION, snapshot:FILE, a program by process:COMMAND, or a
     /// policy such as uniform, always:ARM or squarecb:gamma=2. With --input: uniform, logged,
     /// always:ARM, snapshot:FILE, process:COMMAND, or a name under [targets] in the column map
@@ -104,6 +107,16 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         } else {
             ExitCode::FAILURE
         });
+    }
+    if arguments.with_arm.is_asked() {
+        return with_arm::run(
+            &path,
+            &arguments.with_arm,
+            arguments.scored.scoring()?,
+            arguments.counted.include_control,
+            Level::new(arguments.level)?,
+            arguments.json,
+        );
     }
     if let Some(settings) = arguments.rollout.settings(Level::new(arguments.level)?) {
         let rows = RowOptions {
