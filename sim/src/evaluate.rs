@@ -1,7 +1,9 @@
 use crate::drift::{Drift, DriftSums};
 use crate::error::ReplayError;
 use crate::estimate::{EstimateSettings, Estimator};
-use crate::estimators::{Dr, DrDifference, Ips, Snips, Suite, SuiteSettings, Terms};
+use crate::estimators::{
+    Dr, DrDifference, Ips, Selection, Snips, SplitRow, Suite, SuiteSettings, Terms,
+};
 use crate::exclusion::Exclusion;
 use crate::log_rows::{LogRows, LoggedRow, RowOptions, Used};
 use crate::report::{ArmShare, Evaluation};
@@ -33,6 +35,10 @@ pub struct EvaluationSettings {
     pub suite: SuiteSettings,
     /// The reward model of the doubly robust estimators.
     pub reward_model: RewardModelSettings,
+    /// Whether the target's own reward model predicts, in place of one that is fitted to the rows evaluated.
+    pub uses_policy_model: bool,
+    /// Whether the estimators are compared on splits of the log, see [`Selected`].
+    pub selects: bool,
     /// Seed of posterior draws, for a policy that was not published with one.
     pub seed: u64,
     /// Decisions that may wait for their reward while fitting, as the server was configured.
@@ -51,6 +57,8 @@ impl EvaluationSettings {
             estimates: EstimateSettings::default(),
             suite: SuiteSettings::default(),
             reward_model: RewardModelSettings::default(),
+            uses_policy_model: false,
+            selects: false,
             seed: 0,
             pending: Learner::PENDING_MAX,
         }
@@ -95,21 +103,31 @@ pub fn evaluate(path: &Path, settings: &EvaluationSettings) -> Result<Evaluation
         None => 0,
     };
     let from = from.max(settings.from_seq);
+    if settings.uses_policy_model && !target.has_model() {
+        return Err(ReplayError::Target {
+            text: settings.target.to_string(),
+            reason: "it has no reward model of its own to predict by".to_owned(),
+        });
+    }
     let model = fit_reward_model(&log, from, settings)?;
+    let suite = SuiteSettings {
+        level: settings.estimates.level,
+        has_predictions: true,
+        ..settings.suite.clone()
+    };
     let mut pass = Pass {
         settings,
         target: &target,
         baseline: baseline.as_ref(),
         model: &model,
         sums: Sums::default(),
-        suite: Suite::new(&SuiteSettings {
-            level: settings.estimates.level,
-            has_predictions: true,
-            ..settings.suite.clone()
-        }),
+        suite: Suite::new(&suite),
+        selection: settings
+            .selects
+            .then(|| Selection::new(&suite, settings.suite.seed)),
     };
     let rows = log.rows(from, |row| pass.take(&row))?;
-    let (sums, suite) = (pass.sums, pass.suite);
+    let (sums, suite, selection) = (pass.sums, pass.suite, pass.selection);
     let undefined = rows
         .excluded
         .get(Exclusion::TargetUndefined.as_str())
@@ -147,6 +165,7 @@ pub fn evaluate(path: &Path, settings: &EvaluationSettings) -> Result<Evaluation
         weights: sums.weights.summary()?,
         arms: sums.arms(rows.rows),
         drift: sums.drift.finish(),
+        selection: selection.map(|selection| selection.finish()).transpose()?,
         is_weighed: settings.rows.weighs_censoring,
         rows,
         fitted: target.fitted,
@@ -203,6 +222,7 @@ struct Pass<'a> {
     model: &'a RewardModel,
     sums: Sums,
     suite: Suite,
+    selection: Option<Selection>,
 }
 
 #[derive(Default)]
@@ -240,9 +260,17 @@ impl Pass<'_> {
             },
             None => None,
         };
-        let q = self
-            .model
-            .predict(logged.id, &logged.arms, logged.features.as_slice())?;
+        let own = if self.settings.uses_policy_model {
+            self.target.predictions(logged)
+        } else {
+            None
+        };
+        let q = match own {
+            Some(q) => q,
+            None => self
+                .model
+                .predict(logged.id, &logged.arms, logged.features.as_slice())?,
+        };
         let mut parts = RowParts {
             chosen: logged.chosen,
             reward: logged.reward,
@@ -258,6 +286,16 @@ impl Pass<'_> {
         };
         self.sums.push(logged, &row);
         self.suite.push(logged.seq, &terms(&row));
+        if let Some(selection) = &mut self.selection {
+            selection.push(&SplitRow {
+                number: logged.seq,
+                chosen: logged.chosen,
+                reward: logged.reward,
+                logged: &parts.logged,
+                target: &parts.target,
+                predictions: parts.q.as_deref().unwrap_or_default(),
+            });
+        }
         parts.target.clone_from(&parts.logged);
         if let Ok(row) = Row::new(parts) {
             self.sums.logged.push(&row);

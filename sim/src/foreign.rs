@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::drift::{Drift, DriftSums};
 use crate::error::EstimateError;
-use crate::estimators::{Suite, SuiteSettings, Terms, Value};
+use crate::estimators::{Selected, Selection, SplitRow, Suite, SuiteSettings, Terms, Value};
 use crate::evaluate::spread;
 use crate::weights::{MINIMUM_EFFECTIVE_ROWS, WeightSummary, Weights};
 use echo_policy::{DrawKey, FeatureSchema, Features, Standardiser};
@@ -51,6 +51,9 @@ pub struct ForeignSettings {
     pub predictions: Option<PredictionSource>,
     /// What the estimators are to do.
     pub suite: SuiteSettings,
+    /// Whether the estimators are compared on splits of the log, see [`Selected`]; needs the logged probability of every
+    /// arm.
+    pub selects: bool,
     /// Effective sample size below which there is no estimate.
     pub minimum_effective: f64,
 }
@@ -65,6 +68,7 @@ impl ForeignSettings {
             target: target.to_owned(),
             predictions: None,
             suite: SuiteSettings::default(),
+            selects: false,
             minimum_effective: MINIMUM_EFFECTIVE_ROWS,
         }
     }
@@ -91,6 +95,8 @@ pub struct ForeignEvaluation {
     pub match_rate: Option<f64>,
     /// The target's value by each estimator.
     pub estimates: Vec<Value>,
+    /// How near each estimator came on splits of the log, the best first, where that was asked for. Exploratory.
+    pub selection: Option<Vec<Selected>>,
     /// Whether the log is of one piece; absent if it is too short to say.
     pub drift: Option<Drift>,
     /// What a reader must know to judge the figures, in whole sentences.
@@ -189,6 +195,11 @@ pub fn evaluate_foreign(
         fitted,
         folds: predictions.folds(),
     };
+    if settings.selects && matches!(layout.logged, Logged::Served(_)) {
+        return Err(at(
+            "to choose an estimator needs the logged probabilities of all arms".to_owned(),
+        ));
+    }
     if let Target::Table(table) = &layout.target
         && table.len() > 1
         && table.len() != pass.fitted.positions.len()
@@ -202,7 +213,7 @@ pub fn evaluate_foreign(
     let sums = source.fold(
         &layout.wanted.names,
         &layout.wanted.texts,
-        || Sums::new(&suite),
+        || Sums::new(&suite, settings.selects),
         |sums, batch| {
             progress(batch.rows as u64);
             pass.take(sums, batch)
@@ -223,6 +234,13 @@ pub fn evaluate_foreign(
         )));
     }
     let weights = sums.weights.checked(settings.minimum_effective)?;
+    let mut selection = match &sums.selection {
+        Some(selection) => Some(selection.finish()?),
+        None => None,
+    };
+    for selected in selection.iter_mut().flatten() {
+        selected.rmse *= layout.span();
+    }
     let mut estimates = sums.suite.finish()?;
     for value in &mut estimates {
         unscale(value, &layout);
@@ -236,6 +254,7 @@ pub fn evaluate_foreign(
         predictions: predictions.to_string(),
         weights,
         match_rate: sums.suite.match_rate(),
+        selection,
         drift: sums
             .drift
             .finish()
@@ -602,11 +621,13 @@ struct Sums {
     target: Vec<f64>,
     predictions: Vec<f64>,
     drift: DriftSums,
+    selection: Option<Selection>,
 }
 
 impl Sums {
-    fn new(settings: &SuiteSettings) -> Self {
+    fn new(settings: &SuiteSettings, selects: bool) -> Self {
         Self {
+            selection: selects.then(|| Selection::new(settings, settings.seed)),
             suite: Suite::new(settings),
             weights: Weights::default(),
             rewards: 0.0,
@@ -622,6 +643,9 @@ impl Sums {
         self.weights.merge(&other.weights);
         self.rewards += other.rewards;
         self.drift.merge(&other.drift);
+        if let (Some(ours), Some(theirs)) = (&mut self.selection, &other.selection) {
+            ours.merge(theirs);
+        }
     }
 }
 
@@ -663,6 +687,16 @@ impl Pass<'_> {
         }
         sums.suite.push(batch.first + row as u64, &terms);
         sums.rewards += reward;
+        if let Some(selection) = &mut sums.selection {
+            selection.push(&SplitRow {
+                number: batch.first + row as u64,
+                chosen: served,
+                reward,
+                logged: &sums.logged,
+                target: &sums.target,
+                predictions: &sums.predictions,
+            });
+        }
         let number = batch.first + row as u64;
         match layout.logged {
             Logged::All(_) => {

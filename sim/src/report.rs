@@ -1,6 +1,6 @@
 use crate::drift::Drift;
 use crate::estimate::Estimate;
-use crate::estimators::Value;
+use crate::estimators::{Selected, Value};
 use crate::exclusion::RowCounts;
 use crate::target::FittedOn;
 use crate::weights::WeightSummary;
@@ -27,6 +27,8 @@ pub struct Evaluation {
     pub through_seq: u64,
     /// Whether a policy was evaluated on rows that it had learned from: its value is then too high.
     pub optimistic: bool,
+    /// How near each estimator came on splits of the log, the best first, where that was asked for. Exploratory.
+    pub selection: Option<Vec<Selected>>,
     /// Whether rewards were weighed against censoring.
     #[serde(rename = "ipcw")]
     pub is_weighed: bool,

@@ -1,12 +1,14 @@
-use crate::error::ReplayError;
+use crate::error::{EstimateError, ReplayError};
+use crate::exclusion::Exclusion;
 use crate::learning::Fold;
-use crate::log_rows::{LogRows, LoggedRow, Publication, RowOptions};
+use crate::log_rows::{LogRows, LoggedRow, Publication, RowOptions, Used};
 use crate::policy_process::{Asked, PolicyProcess};
 use crate::published::{published_policy, published_snapshot};
 use echo_policy::{DrawKey, FeatureSchema, Memory, Policy, PolicySpec, Snapshot};
 use echo_reward::Scoring;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,12 +16,14 @@ use std::str::FromStr;
 
 /// Which policy is to be evaluated.
 ///
-/// As text: `latest`, `logged:VERSION`, `snapshot:PATH`, `process:COMMAND`, or any policy as `echo-policy` writes it,
+/// As text: `best-fixed`, `latest`, `logged:VERSION`, `snapshot:PATH`, `process:COMMAND`, or any policy as `echo-policy` writes it,
 /// such as `uniform`, `always:ngram` or `squarecb:gamma=2`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
     /// A policy, with what the log teaches it.
     Spec(PolicySpec),
+    /// Always the arm that has earned most by the first part of the log, self-normalised.
+    BestFixed,
     /// The last policy that the log says was published (before the split, if there is one).
     Latest,
     /// The policy published under this version.
@@ -35,6 +39,9 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, ReplayError> {
         let text = text.trim();
+        if text == "best-fixed" {
+            return Ok(Self::BestFixed);
+        }
         if text == "latest" {
             return Ok(Self::Latest);
         }
@@ -55,7 +62,7 @@ impl FromStr for Target {
         spec.map(Self::Spec).map_err(|error| ReplayError::Target {
             text: text.to_owned(),
             reason: format!(
-                "{error}; or give latest, logged:VERSION, snapshot:PATH or process:COMMAND"
+                "{error}; or give best-fixed, latest, logged:VERSION, snapshot:PATH or process:COMMAND"
             ),
         })
     }
@@ -65,6 +72,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Spec(spec) => write!(f, "{spec}"),
+            Self::BestFixed => f.write_str("best-fixed"),
             Self::Latest => f.write_str("latest"),
             Self::Logged(version) => write!(f, "logged:{version}"),
             Self::Snapshot(path) => write!(f, "snapshot:{}", path.display()),
@@ -136,6 +144,22 @@ impl Prepared {
     }
 }
 
+impl Prepared {
+    /// Whether the policy has a reward model.
+    pub(crate) fn has_model(&self) -> bool {
+        matches!(&self.decider, Decider::Policy(policy) if policy.spec().rule().learns())
+    }
+
+    /// What the policy expects of each arm of a row; `None` if it expects nothing, as a program does.
+    pub(crate) fn predictions(&self, row: &LoggedRow) -> Option<Vec<f64>> {
+        let Decider::Policy(policy) = &self.decider else {
+            return None;
+        };
+        let of = |arm: &String| policy.prediction(&row.features, arm).ok();
+        row.arms.iter().map(of).collect()
+    }
+}
+
 /// How a target is prepared.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Preparation<'a> {
@@ -152,7 +176,7 @@ impl Target {
     pub(crate) fn needs_split(&self) -> bool {
         match self {
             Self::Spec(spec) => spec.rule().learns(),
-            Self::Latest => true,
+            Self::BestFixed | Self::Latest => true,
             Self::Logged(_) | Self::Snapshot(_) | Self::Process(_) => false,
         }
     }
@@ -171,6 +195,20 @@ impl Target {
                 };
                 let fold = fold_through(log, how, through, spec.memory())?;
                 prepared(&fold, spec, None, None)
+            }
+            Self::BestFixed => {
+                let arm = best_arm(log, how.fit_through)?;
+                let spec: PolicySpec =
+                    format!("always:{arm}")
+                        .parse()
+                        .map_err(|error| ReplayError::Target {
+                            text: arm.clone(),
+                            reason: format!("{error}"),
+                        })?;
+                let fold = fold_through(log, how, 0, spec.memory())?;
+                let mut prepared = prepared(&fold, &spec, None, None)?;
+                prepared.fitted.through = how.fit_through;
+                Ok(prepared)
             }
             Self::Latest => {
                 let found = treatment(log).rfind(|p| p.seq <= how.fit_through);
@@ -205,6 +243,37 @@ impl Target {
         }
     }
 }
+
+/// The arm that would have earned most in the rows up to a record, by self-normalised importance weights (Swaminathan and
+/// Joachims 2015); of equals the first by name. One that was drawn fewer than 30 times is not looked at.
+fn best_arm(log: &LogRows, through: u64) -> Result<String, ReplayError> {
+    let mut sums: BTreeMap<String, (u64, f64, f64)> = BTreeMap::new();
+    log.rows(0, |row| {
+        if row.seq > through {
+            return Ok(Used::Not(Exclusion::BeforeSplit));
+        }
+        let weight = row.weight / row.probabilities[row.chosen];
+        let arm = row.arms[row.chosen].clone();
+        let (rows, weights, rewards) = sums.entry(arm).or_default();
+        *rows += 1;
+        *weights += weight;
+        *rewards += weight * row.reward;
+        Ok(Used::Row)
+    })?;
+    let known = sums.iter().filter(|(_, (rows, ..))| *rows >= DRAWS_LEAST);
+    let valued = known.map(|(arm, (_, weights, rewards))| (arm, rewards / weights));
+    let mut best: Option<(&String, f64)> = None;
+    for (arm, value) in valued {
+        if best.is_none_or(|(_, highest)| value > highest) {
+            best = Some((arm, value));
+        }
+    }
+    best.map(|(arm, _)| arm.clone())
+        .ok_or(ReplayError::Estimate(EstimateError::NoRows))
+}
+
+/// An arm that was drawn less often may be best by chance.
+const DRAWS_LEAST: u64 = 30;
 
 fn fitted_on(snapshot: &Snapshot, version: u64) -> FittedOn {
     FittedOn {
@@ -346,6 +415,7 @@ mod tests {
     #[test]
     fn targets_read_back() {
         for text in [
+            "best-fixed",
             "latest",
             "logged:12",
             "snapshot:a/b.policy",

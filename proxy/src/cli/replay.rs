@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     rollout: rollout::Arguments,
     #[command(flatten)]
     with_arm: with_arm::Arguments,
-    /// The policy to evaluate: latest, logged:VERSION, snapshot:FILE, a program by process:COMMAND, or a
+    /// The policy to evaluate: latest, best-fixed, logged:VERSION, snapshot:FILE, a program by process:COMMAND, or a
     /// policy such as uniform, always:ARM or squarecb:gamma=2. With --input: uniform, logged,
     /// always:ARM, snapshot:FILE, process:COMMAND, or a name under [targets] in the column map
     #[arg(
@@ -60,6 +60,10 @@ pub(super) struct Arguments {
     level: f64,
     #[command(flatten)]
     counted: Counted,
+    /// Where predicted rewards come from: ridge, fitted to the rows evaluated and cross-fitted, or policy, the
+    /// policy's own model
+    #[arg(long, value_name = "SOURCE", default_value = "ridge", value_parser = ["ridge", "policy"])]
+    reward_model: String,
     /// Repeat every logged decision instead, and compare its probabilities bit for bit
     #[arg(long)]
     verify: bool,
@@ -135,6 +139,8 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     settings.split = (arguments.split > 0.0).then_some(arguments.split);
     settings.estimates.level = Level::new(arguments.level)?;
     settings.estimates.minimum_effective = arguments.shown.least_effective;
+    settings.uses_policy_model = arguments.reward_model == "policy";
+    settings.selects = arguments.shown.choose_estimator;
     settings.suite = arguments.shown.settings(settings.estimates.level)?;
     if !arguments.compare.is_empty() {
         let mut targets = vec![settings.target.clone()];
@@ -181,6 +187,9 @@ fn print_evaluation(evaluation: &Evaluation, with_all: bool) {
     println!("\n{}\n", table(header, all.map(estimate_row)));
     if with_all {
         estimators::print(&evaluation.values);
+    }
+    if let Some(selection) = &evaluation.selection {
+        estimators::print_selection(selection);
     }
     let weights = &evaluation.weights;
     println!(

@@ -1,6 +1,7 @@
 use serde::Serialize;
 
 use super::adaptive::Adaptive;
+use super::bootstrap::{self, Bootstrap, Sums};
 use super::cressie_read::CressieRead;
 use super::slope;
 use crate::covariances::Covariances;
@@ -103,31 +104,8 @@ pub struct Suite {
     matches: Covariances<1>,
     are_all_deterministic: bool,
     users: [Clusters; 3],
-    replicates: Vec<Replicates>,
+    bootstrap: Bootstrap,
 }
-
-/// Sums of four replicates of the bootstrap, side by side.
-#[derive(Clone, Copy, Debug, Default)]
-struct Replicates {
-    count: [f64; LANES],
-    weight: [f64; LANES],
-    weighted: [f64; LANES],
-    robust: [f64; LANES],
-}
-
-impl Replicates {
-    fn sums(&mut self) -> [&mut [f64; LANES]; 4] {
-        [
-            &mut self.count,
-            &mut self.weight,
-            &mut self.weighted,
-            &mut self.robust,
-        ]
-    }
-}
-
-/// A random number of 64 bits gives four of 16.
-const LANES: usize = 4;
 
 /// An estimator's value of the target policy.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -169,7 +147,7 @@ impl Suite {
             matches: Covariances::default(),
             are_all_deterministic: true,
             users: Default::default(),
-            replicates: vec![Replicates::default(); settings.replicates.div_ceil(LANES)],
+            bootstrap: Bootstrap::new(settings.replicates, settings.seed),
             settings: settings.clone(),
         }
     }
@@ -216,33 +194,7 @@ impl Suite {
             snips.push(user, w, w * r);
             dr.push(user, 1.0, v + w * residual);
         }
-        if !self.replicates.is_empty() {
-            self.replicate(number, w, w * r, v + w * residual);
-        }
-    }
-
-    /// Poisson bootstrap (Chamandy, Muralidharan, Najmi, Naidu 2012): each replicate counts a row so often as a
-    /// Poisson number of mean 1 says, which follows from the seed, the row and the replicate.
-    fn replicate(&mut self, number: u64, weight: f64, weighted: f64, robust: f64) {
-        let start = mix(self.settings.seed ^ mix(number));
-        for (four, replicates) in self.replicates.iter_mut().enumerate() {
-            let mut bits = mix(start.wrapping_add(four as u64));
-            let mut counts = [0.0; LANES];
-            for count in &mut counts {
-                let [low, high, ..] = bits.to_le_bytes();
-                *count = f64::from(POISSON[usize::from(u16::from_le_bytes([low, high]))]);
-                bits >>= 16;
-            }
-            for (sums, term) in replicates
-                .sums()
-                .into_iter()
-                .zip([1.0, weight, weighted, robust])
-            {
-                for lane in 0..LANES {
-                    sums[lane] += counts[lane] * term;
-                }
-            }
-        }
+        self.bootstrap.push(number, w, w * r, v + w * residual);
     }
 
     /// Adds all rows of another one of the same settings.
@@ -263,14 +215,7 @@ impl Suite {
         for (ours, theirs) in self.users.iter_mut().zip(&other.users) {
             ours.merge(theirs);
         }
-        for (ours, theirs) in self.replicates.iter_mut().zip(&other.replicates) {
-            let mut theirs = *theirs;
-            for (ours, theirs) in ours.sums().into_iter().zip(theirs.sums()) {
-                for lane in 0..LANES {
-                    ours[lane] += theirs[lane];
-                }
-            }
-        }
+        self.bootstrap.merge(&other.bootstrap);
     }
 
     /// Rows seen.
@@ -303,19 +248,22 @@ impl Suite {
                 .ok_or(EstimateError::OneRow)
         };
         let mut values = Vec::new();
+        let replicates = self.bootstrap.finish();
+        let level = self.settings.level;
+        let percentiles = |of: fn(&Sums) -> f64| bootstrap::percentiles(&replicates, level, of);
 
         let ips = self.base.mean(1);
         let ips_error = error([0.0, 1.0, 0.0, 0.0])?;
         let mut value = self.normal("ips", ips, ips_error, NORMAL);
         value.by_user = self.by_user(&self.users[0], ips);
-        value.bootstrap = self.bootstrap(|of| (&of.weighted, &of.count));
+        value.bootstrap = percentiles(|sums| sums[2] / sums[0]);
         values.push(value);
 
         let snips = ips / mean_weight;
         let error_of_ratio = error([-snips / mean_weight, 1.0 / mean_weight, 0.0, 0.0])?;
         let mut value = self.normal("snips", snips, error_of_ratio, DELTA);
         value.by_user = self.by_user(&self.users[1], snips);
-        value.bootstrap = self.bootstrap(|of| (&of.weighted, &of.weight));
+        value.bootstrap = percentiles(|sums| sums[2] / sums[1]);
         values.push(value);
 
         for (sums, clip) in self.clipped.iter().zip(&self.settings.clips) {
@@ -346,7 +294,7 @@ impl Suite {
             let dr = dm + correction;
             let mut value = self.normal("dr", dr, error([0.0, 0.0, 1.0, 1.0])?, NORMAL);
             value.by_user = self.by_user(&self.users[2], dr);
-            value.bootstrap = self.bootstrap(|of| (&of.robust, &of.count));
+            value.bootstrap = percentiles(|sums| sums[3] / sums[0]);
             values.push(value);
             if let Some((value, error)) = self.adaptive.finish() {
                 values.push(Value {
@@ -479,42 +427,6 @@ impl Suite {
             interval: Interval::student(value, standard_error, degrees, self.settings.level),
         })
     }
-
-    /// Percentiles of a ratio of two sums over the replicates.
-    fn bootstrap(
-        &self,
-        of: impl Fn(&Replicates) -> (&[f64; LANES], &[f64; LANES]),
-    ) -> Option<Interval> {
-        let ratios = self.replicates.iter().flat_map(|replicates| {
-            let (above, below) = of(replicates);
-            std::array::from_fn::<f64, LANES, _>(|lane| above[lane] / below[lane])
-        });
-        let mut values: Vec<f64> = ratios.take(self.settings.replicates).collect();
-        values.retain(|value| value.is_finite());
-        values.sort_by(f64::total_cmp);
-        if values.len() < 20 {
-            return None;
-        }
-        let level = self.settings.level;
-        Some(Interval {
-            level,
-            lo: percentile(&values, 0.5 * (1.0 - level.value())),
-            hi: percentile(&values, 0.5 * (1.0 + level.value())),
-        })
-    }
-}
-
-/// Percentile of sorted values, between neighbours in proportion.
-fn percentile(sorted: &[f64], share: f64) -> f64 {
-    let at = share * (sorted.len() - 1) as f64;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "within the list"
-    )]
-    let low = at.floor() as usize;
-    let high = (low + 1).min(sorted.len() - 1);
-    sorted[low] + (at - low as f64) * (sorted[high] - sorted[low])
 }
 
 /// The asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas (2024), "Time-uniform central
@@ -535,36 +447,6 @@ pub(crate) fn anytime(value: f64, error: f64, rows: u64, level: Level) -> Interv
 
 /// Fixed, since it must not depend on the rows.
 const NARROWEST_AT: f64 = 10_000.0;
-
-/// The finaliser of Steele, Lea, Flood (2014), "Fast splittable pseudorandom number generators".
-fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    x ^ (x >> 31)
-}
-
-/// For each number of 16 bits, the Poisson number of mean 1 that it stands for.
-static POISSON: [u8; 1 << 16] = poisson();
-
-#[expect(clippy::large_stack_arrays, reason = "computed by the compiler")]
-const fn poisson() -> [u8; 1 << 16] {
-    // 2^16 times the probability of at most 0, 1, ... 7.
-    let up_to = [
-        24_109, 48_218, 60_273, 64_291, 65_296, 65_497, 65_530, 65_535,
-    ];
-    let mut counts = [8; 1 << 16];
-    let mut from = 0;
-    let mut count: u8 = 0;
-    while (count as usize) < up_to.len() {
-        while from < up_to[count as usize] {
-            counts[from] = count;
-            from += 1;
-        }
-        count += 1;
-    }
-    counts
-}
 
 const NORMAL: &str = "asymptotic: normal";
 const ADAPTIVE: &str = "asymptotic: normal, also if the logging policy learned";

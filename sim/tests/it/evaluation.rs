@@ -277,3 +277,61 @@ fn rewards_that_are_seen_less_often_count_for_more() {
     assert!((snips - value_of(0)).abs() < 4.0 * error, "{snips}");
     assert!(weighed - plain > 0.04, "{plain} {weighed}");
 }
+
+#[test]
+fn the_best_fixed_arm_is_found_in_the_first_part_and_evaluated_on_the_second() {
+    let world = World::new(6_000, "uniform", Life::Plain, 31);
+    let found = evaluate(world.path(), &settings("best-fixed")).unwrap();
+    // A copy and an n-gram earn 0.4 each, silence nothing.
+    assert!(
+        found.fitted.spec.starts_with("always:copy@1")
+            || found.fitted.spec.starts_with("always:ngram@1")
+    );
+    check_holds(&found.estimates[2], value_of(0));
+    assert!(
+        found.from_seq > found.fitted.through && found.fitted.through > 0,
+        "{:?}",
+        found.fitted
+    );
+    assert!(!found.optimistic);
+}
+
+#[test]
+fn a_policys_own_model_predicts_as_well() {
+    let world = World::new(6_000, "uniform", Life::Plain, 32);
+    let mut own = settings("epsilon-greedy:epsilon=0");
+    own.uses_policy_model = true;
+    let by_policy = evaluate(world.path(), &own).unwrap();
+    own.uses_policy_model = false;
+    let by_ridge = evaluate(world.path(), &own).unwrap();
+    // Each language's best arm earns 0.55.
+    check_holds(&by_policy.estimates[2], 0.55);
+    let (one, other) = (&by_policy.estimates[2], &by_ridge.estimates[2]);
+    assert!(
+        (one.value - other.value).abs() < one.standard_error,
+        "{one:?} {other:?}"
+    );
+    assert!(
+        one.standard_error < 1.05 * other.standard_error,
+        "{one:?} {other:?}"
+    );
+    let mut none = settings("uniform");
+    none.uses_policy_model = true;
+    let refused = evaluate(world.path(), &none).unwrap_err().to_string();
+    assert!(refused.contains("no reward model of its own"), "{refused}");
+}
+
+#[test]
+fn an_estimator_is_chosen_by_splits_of_the_log() {
+    let world = World::new(4_000, "uniform", Life::Plain, 33);
+    let mut settings = settings("always:copy");
+    settings.selects = true;
+    let found = evaluate(world.path(), &settings).unwrap();
+    let selection = found.selection.unwrap();
+    assert!(selection.is_sorted_by(|a, b| a.rmse <= b.rmse) && selection.len() > 10);
+    // A log of 4,000 rows, a fifth of which stand for one of the target: errors of a few hundredths at the most.
+    let of = |name: &str| selection.iter().find(|s| s.estimator == name).unwrap().rmse;
+    assert!(of("dr") < 0.05 && of("ips") < 0.1, "{selection:?}");
+    settings.selects = false;
+    assert_eq!(evaluate(world.path(), &settings).unwrap().selection, None);
+}

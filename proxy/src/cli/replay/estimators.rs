@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use echo_sim::estimators::{SuiteSettings, Value};
+use echo_sim::estimators::{Selected, SuiteSettings, Value};
 use echo_sim::{Interval, Level};
 
 use crate::table::table;
@@ -44,6 +44,9 @@ pub(super) struct Arguments {
     /// Seed of the bootstrap
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     bootstrap_seed: u64,
+    /// Also compare the estimators on random splits of the log, by PAS-IF, and tell which comes nearest: exploratory
+    #[arg(long)]
+    pub(super) choose_estimator: bool,
     /// Effective rows below which there is no estimate
     #[arg(long, value_name = "ROWS", default_value_t = echo_sim::MINIMUM_EFFECTIVE_ROWS)]
     pub(super) least_effective: f64,
@@ -111,6 +114,19 @@ impl Arguments {
         }
     }
 }
+
+/// Prints which estimators came nearest on splits of the log.
+pub(super) fn print_selection(selection: &[Selected]) {
+    let shown = selection.iter().take(SELECTED);
+    let shown = shown.map(|selected| format!("{} ({:.4})", selected.estimator, selected.rmse));
+    println!(
+        "Exploratory, by splits of the log (PAS-IF), nearest first, with the root of the mean squared error: {}.",
+        shown.collect::<Vec<_>>().join(", ")
+    );
+}
+
+/// So many are told of.
+const SELECTED: usize = 6;
 
 /// Prints the values as a table with a plot, and what must be known of their intervals.
 pub(super) fn print(values: &[Value]) {

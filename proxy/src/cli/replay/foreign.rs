@@ -48,6 +48,7 @@ pub(super) fn run(
     }
     settings.predictions = arguments.predictions;
     settings.minimum_effective = shown.least_effective;
+    settings.selects = shown.choose_estimator;
     settings.suite = shown.settings(level)?;
     let bar = counter();
     let evaluation = evaluate_foreign(&settings, &|rows| bar.inc(rows));
@@ -101,6 +102,9 @@ fn print(evaluation: &ForeignEvaluation) {
         println!("matches     {:.1} % of the rows", 100.0 * rate);
     }
     estimators::print(&evaluation.estimates);
+    if let Some(selection) = &evaluation.selection {
+        estimators::print_selection(selection);
+    }
     for note in &evaluation.notes {
         println!("{note}");
     }
