@@ -1,6 +1,7 @@
 //! Off-policy evaluation of a log that another system wrote: CSV or Parquet, with a map of its columns, or a decision
 //! log of Vowpal Wabbit.
 
+mod balance;
 mod columns;
 mod dsjson;
 mod layout;
@@ -21,6 +22,7 @@ use crate::error::EstimateError;
 use crate::estimators::{Selected, Selection, SplitRow, Suite, SuiteSettings, Terms, Value};
 use crate::evaluate::spread;
 use crate::weights::{MINIMUM_EFFECTIVE_ROWS, WeightSummary, Weights};
+use balance::{Balance, drawn};
 use echo_policy::{DrawKey, FeatureSchema, Features, Standardiser};
 use layout::{Layout, Logged};
 use model::{Counts, Tabular};
@@ -195,21 +197,7 @@ pub fn evaluate_foreign(
         fitted,
         folds: predictions.folds(),
     };
-    if settings.selects && matches!(layout.logged, Logged::Served(_)) {
-        return Err(at(
-            "to choose an estimator needs the logged probabilities of all arms".to_owned(),
-        ));
-    }
-    if let Target::Table(table) = &layout.target
-        && table.len() > 1
-        && table.len() != pass.fitted.positions.len()
-    {
-        return Err(at(format!(
-            "the target has probabilities for {} positions, and the log has {}",
-            table.len(),
-            pass.fitted.positions.len()
-        )));
-    }
+    check(settings, &layout, &pass.fitted).map_err(at)?;
     let sums = source.fold(
         &layout.wanted.names,
         &layout.wanted.texts,
@@ -224,15 +212,46 @@ pub fn evaluate_foreign(
     if sums.suite.rows() == 0 {
         return Err(EstimateError::NoRows.into());
     }
-    if let Target::Rows(probabilities) = &layout.target
-        && probabilities.len() as u64 != sums.suite.rows() * layout.arms.len() as u64
-    {
-        return Err(at(format!(
-            "the target has probabilities for {} rows, and the log has {}",
-            probabilities.len() / layout.arms.len(),
-            sums.suite.rows()
-        )));
+    check_rows(&layout, sums.suite.rows()).map_err(at)?;
+    Ok(evaluation(settings, &layout, predictions, sums)?)
+}
+
+/// Whether layout and target fit what is asked.
+fn check(settings: &ForeignSettings, layout: &Layout, fitted: &Fitted) -> Result<(), String> {
+    if settings.selects && !matches!(layout.logged, Logged::All(_)) {
+        return Err("to choose an estimator needs the logged probabilities of all arms".to_owned());
     }
+    match &layout.target {
+        Target::Table(table) if table.len() > 1 && table.len() != fitted.positions.len() => {
+            Err(format!(
+                "the target has probabilities for {} positions, and the log has {}",
+                table.len(),
+                fitted.positions.len()
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a target that has a row of its own for each of the log has as many.
+fn check_rows(layout: &Layout, rows: u64) -> Result<(), String> {
+    let arms = layout.arms.len();
+    match &layout.target {
+        Target::Rows(all) if all.len() as u64 != rows * arms as u64 => Err(format!(
+            "the target has probabilities for {} rows, and the log has {rows}",
+            all.len() / arms
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What the sums come to, in the units of the log's rewards.
+fn evaluation(
+    settings: &ForeignSettings,
+    layout: &Layout,
+    predictions: PredictionSource,
+    sums: Sums,
+) -> Result<ForeignEvaluation, EstimateError> {
     let weights = sums.weights.checked(settings.minimum_effective)?;
     let mut selection = match &sums.selection {
         Some(selection) => Some(selection.finish()?),
@@ -243,7 +262,10 @@ pub fn evaluate_foreign(
     }
     let mut estimates = sums.suite.finish()?;
     for value in &mut estimates {
-        unscale(value, &layout);
+        unscale(value, layout);
+        if matches!(layout.logged, Logged::Unknown) {
+            (value.guarantee, value.warning) = ("none", Some(BALANCED));
+        }
     }
     let mut evaluation = ForeignEvaluation {
         input: settings.input.display().to_string(),
@@ -258,11 +280,11 @@ pub fn evaluate_foreign(
         drift: sums
             .drift
             .finish()
-            .map(|drift| unscaled_drift(drift, &layout)),
+            .map(|drift| unscaled_drift(drift, layout)),
         estimates,
         notes: Vec::new(),
     };
-    evaluation.notes = notes(&evaluation, &layout, predictions);
+    evaluation.notes = notes(&evaluation, layout, predictions);
     Ok(evaluation)
 }
 
@@ -309,6 +331,11 @@ pub fn roll_out_foreign(
 }
 
 fn rollout_rows(source: &Source<'_>, layout: &Layout) -> Result<Vec<RolloutRow>, String> {
+    if matches!(layout.logged, Logged::Unknown) {
+        return Err(
+            "rows are accepted by their logged probabilities, which are not known".to_owned(),
+        );
+    }
     let rows = source.fold(
         &layout.wanted.names,
         &layout.wanted.texts,
@@ -375,6 +402,7 @@ struct Fitted {
     positions: BTreeMap<i64, usize>,
     tabular: Option<Tabular>,
     regression: Option<Regression>,
+    balance: Option<Balance>,
 }
 
 impl Fitted {
@@ -389,6 +417,7 @@ impl Fitted {
             positions: BTreeMap::from([(0, 0)]),
             tabular: None,
             regression: None,
+            balance: None,
         };
         let is_tabular = matches!(predictions, PredictionSource::Tabular { .. });
         if is_tabular || layout.position.is_some() {
@@ -397,6 +426,10 @@ impl Fitted {
             if let PredictionSource::Tabular { prior, folds } = predictions {
                 fitted.tabular = Some(counts.tabular(prior, folds, layout.arms.len()));
             }
+        }
+        if matches!(layout.logged, Logged::Unknown) {
+            let (served, drawn) = paired(source, layout, &fitted.positions, progress)?;
+            fitted.balance = Some(Balance::fit(served, drawn, layout.arms.len())?);
         }
         if let PredictionSource::Regression {
             family,
@@ -492,6 +525,51 @@ fn sampled(
     )
 }
 
+/// Rows of the log, and the same with an arm that the target draws.
+fn paired(
+    source: &Source<'_>,
+    layout: &Layout,
+    positions: &BTreeMap<i64, usize>,
+    progress: Progress<'_>,
+) -> Result<(Sample, Sample), String> {
+    source.fold(
+        &layout.wanted.names,
+        &layout.wanted.texts,
+        || (Sample::of(BALANCED_ROWS), Sample::of(BALANCED_ROWS)),
+        |(served, by_target), batch| {
+            progress(batch.rows as u64);
+            let mut target = Vec::new();
+            for row in 0..batch.rows {
+                let number = batch.first + row as u64;
+                let position = layout.position(batch, row)?;
+                let place = positions.get(&position).copied().unwrap_or(0);
+                target_probabilities(layout, batch, row, place, &[], &mut target)?;
+                let sampled = SampledRow {
+                    number,
+                    position,
+                    arm: layout.served(batch, row)?,
+                    reward: layout.reward(batch, row)?,
+                    weight: 1.0,
+                    context: layout.context(batch, row)?,
+                };
+                by_target.push(SampledRow {
+                    arm: drawn(number, &target),
+                    ..sampled.clone()
+                });
+                served.push(sampled);
+            }
+            Ok(())
+        },
+        |(served, by_target), (more, more_by_target)| {
+            served.merge(more);
+            by_target.merge(more_by_target);
+        },
+    )
+}
+
+/// Rows that weights are estimated from.
+const BALANCED_ROWS: usize = 20_000;
+
 /// Rows go to the folds in turn.
 fn fold_of(batch: &Batch, row: usize, folds: usize) -> usize {
     fold_of_row(batch.first + row as u64, folds)
@@ -515,6 +593,7 @@ fn logged_probability(
             (all[served], columns[served])
         }
         Logged::Served(column) => (layout.probability(batch, row, *column)?, *column),
+        Logged::Unknown => return Ok(1.0),
     };
     if propensity <= 0.0 {
         let what = "the arm served had no probability of being served";
@@ -667,7 +746,13 @@ impl Pass<'_> {
         target_probabilities(layout, batch, row, position, logged, target)?;
         self.predict(batch, row, position, &mut sums.predictions)?;
         let target = &sums.target;
-        let weight = target[served] / propensity;
+        let weight = match &self.fitted.balance {
+            Some(balance) => {
+                let context = layout.context(batch, row)?;
+                balance.weight(batch.first + row as u64, &context, served)
+            }
+            None => target[served] / propensity,
+        };
         let predictions = &sums.predictions;
         let expected = target.iter().zip(predictions).map(|(p, q)| p * q).sum();
         let predicted = predictions.get(served).copied().unwrap_or(0.0);
@@ -683,7 +768,7 @@ impl Pass<'_> {
         };
         match layout.logged {
             Logged::All(_) => sums.weights.push(weight, target, &sums.logged),
-            Logged::Served(_) => sums.weights.push(weight, &[1.0], &[1.0]),
+            Logged::Served(_) | Logged::Unknown => sums.weights.push(weight, &[1.0], &[1.0]),
         }
         sums.suite.push(batch.first + row as u64, &terms);
         sums.rewards += reward;
@@ -703,7 +788,9 @@ impl Pass<'_> {
                 let shares = sums.logged.iter().copied().enumerate();
                 sums.drift.push(number, reward, shares);
             }
-            Logged::Served(_) => sums.drift.push(number, reward, [(served, 1.0)]),
+            Logged::Served(_) | Logged::Unknown => {
+                sums.drift.push(number, reward, [(served, 1.0)]);
+            }
         }
         Ok(())
     }
@@ -770,6 +857,10 @@ fn unscale(value: &mut Value, layout: &Layout) {
     }
 }
 
+/// What is known of intervals by weights that are estimated.
+const BALANCED: &str = "the logged probabilities are not known: weights are estimated by balancing, and the interval leaves \
+                        out their error";
+
 /// Mean weights further than this many standard errors from 1 call for a note.
 const MEAN_WEIGHT_Z: f64 = 4.0;
 
@@ -783,6 +874,13 @@ fn notes(
         notes.push(
             "Only the probability of the arm served is known: whether the log could have served every arm that the \
              target asks for cannot be checked, but by the mean weight, which is 1 if it could."
+                .to_owned(),
+        );
+    }
+    if matches!(layout.logged, Logged::Unknown) {
+        notes.push(
+            "The logged probabilities are not known. Weights are the odds that a context and an arm are the target's and not \
+             the log's, by a logistic regression: right only if the features hold all that the arms were chosen by."
                 .to_owned(),
         );
     }

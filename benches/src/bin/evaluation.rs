@@ -147,6 +147,7 @@ fn speed(rows: u64) -> Result<String, Box<dyn Error>> {
     let path = folder.path().join("log.parquet");
     write(&path, rows)?;
     let map: ColumnMap = ColumnMap {
+        balanced: false,
         features: Vec::new(),
         categories: Vec::new(),
         action: "action".to_owned(),

@@ -36,6 +36,10 @@ pub struct ColumnMap {
     pub logged: Option<String>,
     /// The logged probability of the arm served, where that of the others is not known.
     pub propensity: Option<String>,
+    /// Whether the logged probabilities are not known: weights are then estimated from features and categories, which must
+    /// hold all that the arms were chosen by.
+    #[serde(default)]
+    pub balanced: bool,
     /// Columns of the predicted reward of each arm, with `{arm}` in their name.
     pub predictions: Option<String>,
     /// Columns of numbers that predict the reward, for regressions, programs and snapshots; a name that ends in `*` means

@@ -89,6 +89,7 @@ pub(super) fn map(path: &Path, given: Option<&ColumnMap>) -> Result<ColumnMap, S
         )),
         logged: Some(format!("{PROBABILITY}{{arm}}")),
         propensity: None,
+        balanced: false,
         predictions: None,
         features: Vec::new(),
         categories: Vec::new(),

@@ -58,6 +58,8 @@ pub(crate) enum Logged {
     All(Vec<usize>),
     /// The probability of the arm served alone.
     Served(usize),
+    /// Nothing: weights are estimated.
+    Unknown,
 }
 
 impl Layout {
@@ -101,14 +103,22 @@ impl Layout {
                 .collect())
         };
         let logged = match (&map.logged, &map.propensity) {
+            (Some(_), _) | (_, Some(_)) if map.balanced => {
+                return Err(
+                    "`balanced` is for logs whose probabilities are not known, and these are given"
+                        .to_owned(),
+                );
+            }
             (Some(pattern), None) => Logged::All(of_arms(pattern, &mut wanted)?),
             (None, Some(column)) => Logged::Served(wanted.number(column)),
             (Some(_), Some(_)) => {
                 return Err("give one of `logged` and `propensity`, not both".to_owned());
             }
+            (None, None) if map.balanced => Logged::Unknown,
             (None, None) => {
                 return Err("the logged probabilities are needed: columns of all arms in `logged`, or that of the arm \
-                            served in `propensity`"
+                            served in `propensity`; or `balanced = true`, which estimates weights, with all that the arms \
+                            were chosen by in `features` and `categories`"
                     .to_owned());
             }
         };
@@ -123,7 +133,7 @@ impl Layout {
         let categories = spread_out(&map.categories, header)?;
         let categories = categories.iter().map(|name| wanted.text(name)).collect();
         let target = Target::find(target, map, folder, &arms, header, &mut wanted)?;
-        if matches!((&target, &logged), (Target::Logged, Logged::Served(_))) {
+        if matches!(target, Target::Logged) && !matches!(logged, Logged::All(_)) {
             return Err(
                 "the target `logged` needs the logged probabilities of all arms".to_owned(),
             );

@@ -28,12 +28,27 @@ pub(crate) struct SampledRow {
 }
 
 /// The rows of a log, or so many of them, which follow from their numbers and from nothing else.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sample {
+    rows_most: usize,
     rows: BTreeMap<(u64, u64), SampledRow>,
 }
 
+impl Default for Sample {
+    fn default() -> Self {
+        Self::of(ROWS_MOST)
+    }
+}
+
 impl Sample {
+    /// Room for so many rows.
+    pub(crate) fn of(rows_most: usize) -> Self {
+        Self {
+            rows_most,
+            rows: BTreeMap::new(),
+        }
+    }
+
     pub(crate) fn push(&mut self, row: SampledRow) {
         self.rows.insert((scrambled(row.number), row.number), row);
         self.shorten();
@@ -46,13 +61,13 @@ impl Sample {
     }
 
     fn shorten(&mut self) {
-        while self.rows.len() > ROWS_MOST {
+        while self.rows.len() > self.rows_most {
             self.rows.pop_last();
         }
     }
 
     /// The rows in the order of the log.
-    fn in_order(self) -> Vec<SampledRow> {
+    pub(crate) fn in_order(self) -> Vec<SampledRow> {
         let mut rows: Vec<SampledRow> = self.rows.into_values().collect();
         rows.sort_by_key(|row| row.number);
         rows
@@ -290,12 +305,12 @@ fn fitted(
 }
 
 /// A number in [0, 1).
-fn unit(bits: u64) -> f64 {
+pub(crate) fn unit(bits: u64) -> f64 {
     (bits >> 11) as f64 / 9_007_199_254_740_992.0
 }
 
 /// The finaliser of Steele, Lea, Flood (2014), "Fast splittable pseudorandom number generators".
-fn scrambled(x: u64) -> u64 {
+pub(crate) fn scrambled(x: u64) -> u64 {
     let x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -295,3 +295,48 @@ fn policies_are_let_loose_on_a_foreign_log_as_well() {
         rolled.logged
     );
 }
+
+#[test]
+fn a_log_without_probabilities_is_balanced_by_its_features() {
+    let folder = tempfile::tempdir().unwrap();
+    // Arm b is drawn with probability x: who is in the know takes the better arm.
+    let (mut log, mut truth, rows) = ("arm,reward,p_a,p_b,x,language\n".to_owned(), 0.0, 8_000);
+    for row in 0..rows {
+        let x = 0.1 + 0.8 * chance(row, 0);
+        let arm = usize::from(chance(row, 2) < x);
+        let reward = u8::from(chance(row, 3) < expected_reward(arm, x, "en"));
+        truth += 0.5 * (expected_reward(0, x, "en") + expected_reward(1, x, "en")) / rows as f64;
+        writeln!(log, "{},{reward},{},{x},{x},en", ["a", "b"][arm], 1.0 - x).unwrap();
+    }
+    fs::write(folder.path().join("log.csv"), log).unwrap();
+    let map = MAP.replace(
+        "logged = \"p_{arm}\"",
+        "balanced = true\narms = [\"a\", \"b\"]",
+    );
+    let balanced = evaluated(folder.path(), &map, "uniform", "tabular").unwrap();
+    let known = evaluated(folder.path(), MAP, "uniform", "tabular").unwrap();
+    let of = |found: &ForeignEvaluation, name: &str| found.estimate(name).unwrap().clone();
+    let (one, other) = (of(&balanced, "snips"), of(&known, "snips"));
+    // The log earns more than an even draw would.
+    assert!(known.logged > truth + 0.05, "{} {truth}", known.logged);
+    assert!(
+        (other.value - truth).abs() < 4.0 * other.standard_error,
+        "{other:?} {truth}"
+    );
+    assert!(
+        (one.value - truth).abs() < 4.0 * one.standard_error,
+        "{one:?} {truth}"
+    );
+    assert!(one.warning.is_some_and(|w| w.contains("balancing")) && one.guarantee == "none");
+    assert!(
+        (balanced.weights.mean - 1.0).abs() < 0.05,
+        "{}",
+        balanced.weights.mean
+    );
+    let both = MAP.replace(
+        "reward = \"reward\"",
+        "reward = \"reward\"\nbalanced = true",
+    );
+    let told = evaluated(folder.path(), &both, "uniform", "tabular").unwrap_err();
+    assert!(told.contains("and these are given"), "{told}");
+}
