@@ -37,7 +37,7 @@ pub struct EvaluationSettings {
     pub reward_model: RewardModelSettings,
     /// Whether the target's own reward model predicts, in place of one that is fitted to the rows evaluated.
     pub uses_policy_model: bool,
-    /// Whether the estimators are compared on splits of the log, see [`Selected`].
+    /// Whether the estimators are compared on splits of the log, see [`Selected`](crate::estimators::Selected).
     pub selects: bool,
     /// Seed of posterior draws, for a policy that was not published with one.
     pub seed: u64,

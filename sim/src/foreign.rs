@@ -53,7 +53,7 @@ pub struct ForeignSettings {
     pub predictions: Option<PredictionSource>,
     /// What the estimators are to do.
     pub suite: SuiteSettings,
-    /// Whether the estimators are compared on splits of the log, see [`Selected`]; needs the logged probability of every
+    /// Whether the estimators are compared on splits of the log, see [`Selected`](crate::estimators::Selected); needs the logged probability of every
     /// arm.
     pub selects: bool,
     /// Effective sample size below which there is no estimate.
