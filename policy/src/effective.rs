@@ -35,12 +35,17 @@ pub(crate) struct Totals {
 impl Totals {
     pub(crate) fn new(state: &RewardState, replicate: usize, changes: &Changes) -> Self {
         let (mut weight, mut reward) = (0.0, 0.0);
+        let forgets = state.memory().forgets();
         for (arm, ages) in state.ages() {
             let (mut of_arm, mut earned) = (0.0, 0.0);
             for (part, kept) in ages.parts() {
                 if let Some(sums) = kept.sums.get(replicate) {
-                    let counts = Memory::weight(part.epoch, state.epoch(arm))
-                        * changes.weight(arm, part.epoch);
+                    let counts = if forgets {
+                        Memory::weight(part.epoch, state.epoch(arm))
+                            * changes.weight(arm, part.epoch)
+                    } else {
+                        1.0
+                    };
                     of_arm += sums.count as f64 * counts;
                     earned += sums.reward * counts;
                 }

@@ -33,7 +33,7 @@
 //!
 //! let event = Event::new(arms[choice.chosen], &features).with_id(1).at(1_000);
 //! learner.decision(&event)?;
-//! learner.reward(1, Some(0.8), true, 6_000)?;
+//! learner.reward(1, Some(0.8), true)?;
 //! assert_eq!(learner.state().count(arms[choice.chosen]), 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

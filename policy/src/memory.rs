@@ -50,8 +50,16 @@ impl Memory {
         own.or_else(by_name).or(self.half_life_ms)
     }
 
+    /// Whether events are told apart by age.
+    pub(crate) fn forgets(&self) -> bool {
+        self.half_life_ms.is_some() || !self.arms.is_empty()
+    }
+
     /// The epoch of a time, as an arm counts them.
     pub(crate) fn epoch(&self, arm: &str, at_ms: i64) -> i64 {
+        if !self.forgets() {
+            return 0;
+        }
         self.half_life_ms(arm).map_or(0, |half_life| {
             at_ms.div_euclid((half_life / EPOCHS_A_HALF_LIFE).max(1))
         })

@@ -45,23 +45,23 @@ pub struct Counterfactual {
     /// Whether the chance of a match is known for every decision, and not foretold.
     pub is_chance_known: bool,
     /// Mean reward of what was shown.
-    pub logged: CounterfactualValue,
+    pub logged: MeanValue,
     /// Decisions in which what the user finally had is known.
     pub scored: u64,
     /// Mean score against that: no correction. Too low, since users keep what they were shown; too high, where more is known
     /// of those who kept something. `None` if it is never known.
-    pub kept: Option<CounterfactualValue>,
+    pub kept: Option<MeanValue>,
     /// Mean reward of the matches, weighted to stand for all decisions; `None` with fewer than thirty effective ones.
-    pub matched: Option<CounterfactualValue>,
+    pub matched: Option<MeanValue>,
     /// Doubly robust: scores foretell, matches correct; `None` likewise, and with fewer than thirty scores.
-    pub robust: Option<CounterfactualValue>,
+    pub robust: Option<MeanValue>,
     /// The same less what was logged, paired by decision.
-    pub difference: Option<CounterfactualValue>,
+    pub difference: Option<MeanValue>,
 }
 
 /// A mean, and how sure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct CounterfactualValue {
+pub struct MeanValue {
     /// The mean.
     pub value: f64,
     /// Its standard error: the larger of those by decision and by user.
@@ -200,10 +200,7 @@ fn users(rows: &[CounterfactualRow]) -> u64 {
 }
 
 /// A ratio of two sums, of (user, below, above).
-fn mean_of(
-    rows: impl Iterator<Item = (u64, f64, f64)> + Clone,
-    level: Level,
-) -> CounterfactualValue {
+fn mean_of(rows: impl Iterator<Item = (u64, f64, f64)> + Clone, level: Level) -> MeanValue {
     let (below, above) = rows.clone().fold((0.0, 0.0), |(below, above), (_, x, y)| {
         (below + x, above + y)
     });
@@ -225,7 +222,7 @@ fn mean_of(
         Some(_) => Interval::student(value, standard_error, clusters.count() as f64 - 1.0, level),
         None => Interval::normal(value, standard_error, level),
     };
-    CounterfactualValue {
+    MeanValue {
         value,
         standard_error,
         interval,

@@ -17,11 +17,15 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::clusters::Clusters;
+use crate::covariances::Covariances;
 use crate::drift::{Drift, DriftSums};
 use crate::error::EstimateError;
+use crate::estimate::MINIMUM_CLUSTERS;
 use crate::estimators::{Selected, Selection, SplitRow, Suite, SuiteSettings, Terms, Value};
 use crate::evaluate::spread;
 use crate::weights::{MINIMUM_EFFECTIVE_ROWS, WeightSummary, Weights};
+use crate::{Interval, Level, MeanValue};
 use balance::{Balance, drawn};
 use echo_policy::{DrawKey, FeatureSchema, Features, Standardiser};
 use layout::{Layout, Logged};
@@ -48,12 +52,14 @@ pub struct ForeignSettings {
     pub folder: PathBuf,
     /// `uniform`, `logged`, `always:ARM`, `process:COMMAND`, `snapshot:FILE`, or the name of a target in the map.
     pub target: String,
+    /// Policies to compare with it on the same rows, named likewise.
+    pub compare: Vec<String>,
     /// Where predicted rewards come from; `None`: the log's columns if the map names them, else a table fitted to
     /// the log.
     pub predictions: Option<PredictionSource>,
     /// What the estimators are to do.
     pub suite: SuiteSettings,
-    /// Whether the estimators are compared on splits of the log, see [`Selected`](crate::estimators::Selected); needs the logged probability of every
+    /// Whether the estimators are compared on splits of the log, see [`Selected`]; needs the logged probability of every
     /// arm.
     pub selects: bool,
     /// Effective sample size below which there is no estimate.
@@ -68,12 +74,26 @@ impl ForeignSettings {
             map,
             folder: folder.to_owned(),
             target: target.to_owned(),
+            compare: Vec::new(),
             predictions: None,
             suite: SuiteSettings::default(),
             selects: false,
             minimum_effective: MINIMUM_EFFECTIVE_ROWS,
         }
     }
+}
+
+/// A policy beside the target on the same rows, doubly robust. All intervals hold together (Bonferroni).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ForeignCompared {
+    /// The policy.
+    pub target: String,
+    /// Effective rows of its importance weights (Kish 1965).
+    pub effective_rows: f64,
+    /// Its value, by the larger of the errors by row and by user.
+    pub value: MeanValue,
+    /// Its value less that of the target, paired by row; `None` for the target itself.
+    pub difference: Option<MeanValue>,
 }
 
 /// The value of a policy by every estimator: the fields of `replay --input FILE --json`.
@@ -97,6 +117,8 @@ pub struct ForeignEvaluation {
     pub match_rate: Option<f64>,
     /// The target's value by each estimator.
     pub estimates: Vec<Value>,
+    /// The target and those that it was to be compared with.
+    pub compared: Vec<ForeignCompared>,
     /// How near each estimator came on splits of the log, the best first, where that was asked for. Exploratory.
     pub selection: Option<Vec<Selected>>,
     /// Whether the log is of one piece; absent if it is too short to say.
@@ -178,13 +200,11 @@ pub fn evaluate_foreign(
         ));
     }
     let with_columns = predictions == PredictionSource::Columns;
-    let layout = Layout::new(
-        &map,
-        &settings.folder,
-        &settings.target,
-        &header,
-        with_columns,
-    );
+    let others = settings.compare.iter().map(String::as_str);
+    let targets: Vec<&str> = std::iter::once(settings.target.as_str())
+        .chain(others)
+        .collect();
+    let layout = Layout::new(&map, &settings.folder, &targets, &header, with_columns);
     let layout = layout.map_err(at)?;
     if !settings.suite.has_predictions {
         predictions = PredictionSource::None;
@@ -198,10 +218,15 @@ pub fn evaluate_foreign(
         folds: predictions.folds(),
     };
     check(settings, &layout, &pass.fitted).map_err(at)?;
+    let compared = if layout.others.is_empty() {
+        0
+    } else {
+        1 + layout.others.len()
+    };
     let sums = source.fold(
         &layout.wanted.names,
         &layout.wanted.texts,
-        || Sums::new(&suite, settings.selects),
+        || Sums::new(&suite, settings.selects, compared),
         |sums, batch| {
             progress(batch.rows as u64);
             pass.take(sums, batch)
@@ -218,31 +243,42 @@ pub fn evaluate_foreign(
 
 /// Whether layout and target fit what is asked.
 fn check(settings: &ForeignSettings, layout: &Layout, fitted: &Fitted) -> Result<(), String> {
+    if !settings.compare.is_empty() && matches!(layout.logged, Logged::Unknown) {
+        return Err("weights that are estimated are those of one target".to_owned());
+    }
     if settings.selects && !matches!(layout.logged, Logged::All(_)) {
         return Err("to choose an estimator needs the logged probabilities of all arms".to_owned());
     }
-    match &layout.target {
-        Target::Table(table) if table.len() > 1 && table.len() != fitted.positions.len() => {
-            Err(format!(
-                "the target has probabilities for {} positions, and the log has {}",
-                table.len(),
-                fitted.positions.len()
-            ))
+    let positions = fitted.positions.len();
+    for target in std::iter::once(&layout.target).chain(&layout.others) {
+        match target {
+            Target::Table(table) if table.len() > 1 && table.len() != positions => {
+                return Err(format!(
+                    "a target has probabilities for {} positions, and the log has {positions}",
+                    table.len()
+                ));
+            }
+            _ => {}
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// Whether a target that has a row of its own for each of the log has as many.
 fn check_rows(layout: &Layout, rows: u64) -> Result<(), String> {
     let arms = layout.arms.len();
-    match &layout.target {
-        Target::Rows(all) if all.len() as u64 != rows * arms as u64 => Err(format!(
-            "the target has probabilities for {} rows, and the log has {rows}",
-            all.len() / arms
-        )),
-        _ => Ok(()),
+    for target in std::iter::once(&layout.target).chain(&layout.others) {
+        match target {
+            Target::Rows(all) if all.len() as u64 != rows * arms as u64 => {
+                return Err(format!(
+                    "the target has probabilities for {} rows, and the log has {rows}",
+                    all.len() / arms
+                ));
+            }
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 /// What the sums come to, in the units of the log's rewards.
@@ -267,7 +303,9 @@ fn evaluation(
             (value.guarantee, value.warning) = ("none", Some(BALANCED));
         }
     }
+    let compared = compared(settings, layout, &sums)?;
     let mut evaluation = ForeignEvaluation {
+        compared,
         input: settings.input.display().to_string(),
         target: settings.target.clone(),
         rows: sums.suite.rows(),
@@ -306,7 +344,7 @@ pub fn roll_out_foreign(
     let source = Source::open(&settings.input).map_err(at)?;
     let map = source.map(settings.map.as_ref()).map_err(at)?;
     let header = source.header().map_err(at)?;
-    let layout = Layout::new(&map, &settings.folder, "uniform", &header, false);
+    let layout = Layout::new(&map, &settings.folder, &["uniform"], &header, false);
     let layout = layout.map_err(at)?;
     let rows = rollout_rows(&source, &layout).map_err(at)?;
     let Some(schema) = rows.first().map(|row| FeatureSchema {
@@ -505,7 +543,15 @@ fn sampled(
                 if is_more_robust {
                     let propensity = logged_probability(layout, batch, row, arm, &mut logged)?;
                     let place = positions.get(&position).copied().unwrap_or(0);
-                    target_probabilities(layout, batch, row, place, &logged, &mut target)?;
+                    target_probabilities(
+                        &layout.target,
+                        layout,
+                        batch,
+                        row,
+                        place,
+                        &logged,
+                        &mut target,
+                    )?;
                     weight = target[arm] * (1.0 - propensity) / (propensity * propensity);
                 }
                 if weight > 0.0 {
@@ -543,7 +589,7 @@ fn paired(
                 let number = batch.first + row as u64;
                 let position = layout.position(batch, row)?;
                 let place = positions.get(&position).copied().unwrap_or(0);
-                target_probabilities(layout, batch, row, place, &[], &mut target)?;
+                target_probabilities(&layout.target, layout, batch, row, place, &[], &mut target)?;
                 let sampled = SampledRow {
                     number,
                     position,
@@ -602,8 +648,9 @@ fn logged_probability(
     Ok(propensity)
 }
 
-/// The target's probability of every arm. `logged` are those of the log, where they are known.
+/// A target's probability of every arm. `logged` are those of the log, where they are known.
 fn target_probabilities(
+    of: &Target,
     layout: &Layout,
     batch: &Batch,
     row: usize,
@@ -613,7 +660,7 @@ fn target_probabilities(
 ) -> Result<(), String> {
     let arms = layout.arms.len();
     let number = batch.first + row as u64;
-    match &layout.target {
+    match of {
         Target::Columns(columns) => return layout.probabilities(batch, row, columns, target),
         Target::Logged => {
             target.clear();
@@ -701,11 +748,65 @@ struct Sums {
     predictions: Vec<f64>,
     drift: DriftSums,
     selection: Option<Selection>,
+    /// The target, then those that it is compared with.
+    compared: Vec<ComparedSums>,
+}
+
+/// Doubly robust terms of one policy, beside those of the first.
+#[derive(Clone, Default)]
+struct ComparedSums {
+    terms: Covariances<2>,
+    by_user: [Clusters; 2],
+    weights: Weights,
+}
+
+impl ComparedSums {
+    fn push(&mut self, term: f64, first: f64, user: Option<u64>) {
+        self.terms.push([term, first]);
+        if let Some(user) = user {
+            self.by_user[0].push(user, 1.0, term);
+            self.by_user[1].push(user, 1.0, term - first);
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.terms.merge(&other.terms);
+        self.weights.merge(&other.weights);
+        for (ours, theirs) in self.by_user.iter_mut().zip(&other.by_user) {
+            ours.merge(theirs);
+        }
+    }
+
+    /// The mean of the terms, less that of the first if `is_difference`.
+    fn mean(&self, is_difference: bool, level: Level) -> Result<MeanValue, EstimateError> {
+        let factor = if is_difference { -1.0 } else { 0.0 };
+        let by_row = self.terms.standard_error([1.0, factor]);
+        let by_row = by_row.ok_or(EstimateError::OneRow)?;
+        let clusters = &self.by_user[usize::from(is_difference)];
+        let by_user = clusters
+            .ratio_standard_error()
+            .filter(|_| clusters.count() >= MINIMUM_CLUSTERS);
+        let value = self.terms.mean(0) + factor * self.terms.mean(1);
+        let standard_error = by_row.max(by_user.unwrap_or(0.0));
+        let interval = match by_user {
+            Some(_) => {
+                let degrees = clusters.count() as f64 - 1.0;
+                Interval::student(value, standard_error, degrees, level)
+            }
+            None => Interval::normal(value, standard_error, level),
+        };
+        Ok(MeanValue {
+            value,
+            standard_error,
+            interval,
+        })
+    }
 }
 
 impl Sums {
-    fn new(settings: &SuiteSettings, selects: bool) -> Self {
+    fn new(settings: &SuiteSettings, selects: bool, compared: usize) -> Self {
         Self {
+            compared: vec![ComparedSums::default(); compared],
             selection: selects.then(|| Selection::new(settings, settings.seed)),
             suite: Suite::new(settings),
             weights: Weights::default(),
@@ -722,6 +823,9 @@ impl Sums {
         self.weights.merge(&other.weights);
         self.rewards += other.rewards;
         self.drift.merge(&other.drift);
+        for (ours, theirs) in self.compared.iter_mut().zip(&other.compared) {
+            ours.merge(theirs);
+        }
         if let (Some(ours), Some(theirs)) = (&mut self.selection, &other.selection) {
             ours.merge(theirs);
         }
@@ -743,7 +847,7 @@ impl Pass<'_> {
         let position = self.fitted.position(layout, batch, row)?;
         let propensity = logged_probability(layout, batch, row, served, &mut sums.logged)?;
         let (logged, target) = (&sums.logged, &mut sums.target);
-        target_probabilities(layout, batch, row, position, logged, target)?;
+        target_probabilities(&layout.target, layout, batch, row, position, logged, target)?;
         self.predict(batch, row, position, &mut sums.predictions)?;
         let target = &sums.target;
         let weight = match &self.fitted.balance {
@@ -754,7 +858,7 @@ impl Pass<'_> {
             None => target[served] / propensity,
         };
         let predictions = &sums.predictions;
-        let expected = target.iter().zip(predictions).map(|(p, q)| p * q).sum();
+        let expected: f64 = target.iter().zip(predictions).map(|(p, q)| p * q).sum();
         let predicted = predictions.get(served).copied().unwrap_or(0.0);
         let certain = target.iter().any(|probability| *probability >= 1.0 - 1e-12);
         let terms = Terms {
@@ -771,6 +875,18 @@ impl Pass<'_> {
             Logged::Served(_) | Logged::Unknown => sums.weights.push(weight, &[1.0], &[1.0]),
         }
         sums.suite.push(batch.first + row as u64, &terms);
+        if !sums.compared.is_empty() {
+            let first = expected + weight * (reward - predicted);
+            self.compare(
+                sums,
+                batch,
+                row,
+                (served, position),
+                propensity,
+                first,
+                &terms,
+            )?;
+        }
         sums.rewards += reward;
         if let Some(selection) = &mut sums.selection {
             selection.push(&SplitRow {
@@ -790,6 +906,43 @@ impl Pass<'_> {
             }
             Logged::Served(_) | Logged::Unknown => {
                 sums.drift.push(number, reward, [(served, 1.0)]);
+            }
+        }
+        Ok(())
+    }
+
+    /// The terms of the policies that the target is compared with.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "everything that is known of the row"
+    )]
+    fn compare(
+        &self,
+        sums: &mut Sums,
+        batch: &Batch,
+        row: usize,
+        (served, position): (usize, usize),
+        propensity: f64,
+        first: f64,
+        terms: &Terms,
+    ) -> Result<(), String> {
+        let layout = self.layout;
+        sums.compared[0].push(first, first, terms.user);
+        sums.compared[0].weights.push(terms.weight, &[1.0], &[1.0]);
+        let mut target = Vec::new();
+        for (other, of) in sums.compared[1..].iter_mut().zip(&layout.others) {
+            target_probabilities(of, layout, batch, row, position, &sums.logged, &mut target)?;
+            let weight = target[served] / propensity;
+            let expected: f64 = target
+                .iter()
+                .zip(&sums.predictions)
+                .map(|(p, q)| p * q)
+                .sum();
+            let term = expected + weight * (terms.reward - terms.predicted);
+            other.push(term, first, terms.user);
+            match &layout.logged {
+                Logged::All(_) => other.weights.push(weight, &target, &sums.logged),
+                Logged::Served(_) | Logged::Unknown => other.weights.push(weight, &[1.0], &[1.0]),
             }
         }
         Ok(())
@@ -828,6 +981,42 @@ fn user(column: &Column, row: usize) -> u64 {
     };
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+fn compared(
+    settings: &ForeignSettings,
+    layout: &Layout,
+    sums: &Sums,
+) -> Result<Vec<ForeignCompared>, EstimateError> {
+    let intervals = (2 * sums.compared.len()).saturating_sub(1).max(1);
+    let level = settings.suite.level.value();
+    let level = Level::new(1.0 - (1.0 - level) / intervals as f64)?;
+    let names = std::iter::once(&settings.target).chain(&settings.compare);
+    let unscaled = |mut mean: MeanValue, origin: f64| {
+        let scaled = |x: f64| x * layout.span() + origin;
+        mean.value = scaled(mean.value);
+        mean.standard_error *= layout.span();
+        (mean.interval.lo, mean.interval.hi) = (scaled(mean.interval.lo), scaled(mean.interval.hi));
+        mean
+    };
+    let all = names
+        .zip(&sums.compared)
+        .enumerate()
+        .map(|(place, (name, sums))| {
+            let weights = sums.weights.checked(settings.minimum_effective)?;
+            let difference = if place > 0 {
+                Some(unscaled(sums.mean(true, level)?, 0.0))
+            } else {
+                None
+            };
+            Ok(ForeignCompared {
+                target: name.clone(),
+                effective_rows: weights.effective_sample_size,
+                value: unscaled(sums.mean(false, level)?, layout.unscaled(0.0)),
+                difference,
+            })
+        });
+    all.collect()
 }
 
 fn unscaled_drift(mut drift: Drift, layout: &Layout) -> Drift {

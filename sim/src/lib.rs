@@ -88,7 +88,7 @@ mod weights;
 
 pub use clusters::Clusters;
 pub use compare::{Compared, Comparison, compare};
-pub use counterfactual::{Counterfactual, CounterfactualRow, CounterfactualValue, counterfactual};
+pub use counterfactual::{Counterfactual, CounterfactualRow, MeanValue, counterfactual};
 pub use drift::{Drift, Quarter};
 pub use dsjson::export_dsjson;
 pub use error::{EstimateError, FoldError, ReplayError, RewardModelError, RowError};

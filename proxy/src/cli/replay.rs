@@ -48,7 +48,7 @@ pub(super) struct Arguments {
     baseline: Option<Target>,
     /// Compare the policy with these others on the same rows, by intervals that hold together; may be repeated
     #[arg(long, value_name = "SPEC", conflicts_with_all = ["baseline", "verify"])]
-    compare: Vec<Target>,
+    compare: Vec<String>,
     #[command(flatten)]
     scored: Scored,
     /// A policy that learns is fitted on this first share of the log's time, and evaluated on the rest;
@@ -92,7 +92,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         return foreign::run(
             input,
             foreign,
-            &arguments.policy,
+            (&arguments.policy, &arguments.compare),
             shown,
             &arguments.rollout,
             level,
@@ -144,7 +144,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     settings.suite = arguments.shown.settings(settings.estimates.level)?;
     if !arguments.compare.is_empty() {
         let mut targets = vec![settings.target.clone()];
-        targets.extend(arguments.compare.iter().cloned());
+        for other in &arguments.compare {
+            targets.push(other.parse::<Target>()?);
+        }
         return comparison::run(&path, &targets, &settings, &arguments.shown, arguments.json);
     }
     let mut evaluation = at_work("reading the log", || evaluate(&path, &settings))?;

@@ -38,6 +38,8 @@ pub(crate) struct Layout {
     pub(crate) wanted: Wanted,
     pub(crate) arms: Vec<String>,
     pub(crate) target: Target,
+    /// Policies to compare with it.
+    pub(crate) others: Vec<Target>,
     pub(crate) logged: Logged,
     pub(crate) predictions: Option<Vec<usize>>,
     pub(crate) position: Option<usize>,
@@ -66,7 +68,7 @@ impl Layout {
     pub(crate) fn new(
         map: &ColumnMap,
         folder: &Path,
-        target: &str,
+        targets: &[&str],
         header: &[String],
         with_predictions: bool,
     ) -> Result<Self, String> {
@@ -132,12 +134,19 @@ impl Layout {
         let features = features.iter().map(|name| wanted.number(name)).collect();
         let categories = spread_out(&map.categories, header)?;
         let categories = categories.iter().map(|name| wanted.text(name)).collect();
-        let target = Target::find(target, map, folder, &arms, header, &mut wanted)?;
-        if matches!(target, Target::Logged) && !matches!(logged, Logged::All(_)) {
-            return Err(
-                "the target `logged` needs the logged probabilities of all arms".to_owned(),
-            );
+        let mut found = Vec::new();
+        for target in targets {
+            let target = Target::find(target, map, folder, &arms, header, &mut wanted)?;
+            if matches!(target, Target::Logged) && !matches!(logged, Logged::All(_)) {
+                return Err(
+                    "the target `logged` needs the logged probabilities of all arms".to_owned(),
+                );
+            }
+            found.push(target);
         }
+        let mut found = found.into_iter();
+        let target = found.next().ok_or("there is no target")?;
+        let others = found.collect();
         let places = arms
             .iter()
             .enumerate()
@@ -147,6 +156,7 @@ impl Layout {
             wanted,
             arms,
             target,
+            others,
             logged,
             predictions,
             position,

@@ -340,3 +340,39 @@ fn a_log_without_probabilities_is_balanced_by_its_features() {
     let told = evaluated(folder.path(), &both, "uniform", "tabular").unwrap_err();
     assert!(told.contains("and these are given"), "{told}");
 }
+
+#[test]
+fn targets_are_compared_on_the_rows_of_a_foreign_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let truth = world(&folder, 6_000);
+    let map: ColumnMap = toml::from_str(MAP).unwrap();
+    let log = folder.path().join("log.csv");
+    let mut settings = ForeignSettings::new(&log, Some(map), folder.path(), "logged");
+    settings.compare = vec!["uniform".to_owned(), "file".to_owned(), "logged".to_owned()];
+    settings.predictions = Some("linear:by=arm".parse().unwrap());
+    let found = evaluate_foreign(&settings, &|_| ()).unwrap();
+    let [logged, uniform, file, again] = &found.compared[..] else {
+        panic!("{:?}", found.compared);
+    };
+    assert_eq!(logged.difference, None);
+    let none = again.difference.as_ref().unwrap();
+    assert!(
+        none.value.abs() < 1e-12 && none.standard_error < 1e-12,
+        "{none:?}"
+    );
+    let better = file.difference.as_ref().unwrap();
+    assert!(
+        (better.value - (truth - found.logged)).abs() < 5.0 * better.standard_error,
+        "{better:?}"
+    );
+    assert!(better.interval.lo > 0.0, "{better:?}");
+    // Seven intervals at 95 % together are wider than one.
+    let alone = evaluated(folder.path(), MAP, "uniform", "linear:by=arm").unwrap();
+    let dr = alone.estimate("dr").unwrap();
+    assert!((dr.value - uniform.value.value).abs() < 1e-12);
+    let (wide, plain) = (uniform.value.interval, dr.interval);
+    assert!(
+        wide.hi - wide.lo > 1.2 * (plain.hi - plain.lo),
+        "{wide:?} {plain:?}"
+    );
+}

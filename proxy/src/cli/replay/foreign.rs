@@ -7,18 +7,20 @@ use std::process::ExitCode;
 use clap::Args;
 use echo_sim::Level;
 use echo_sim::foreign::{
-    ColumnMap, ForeignEvaluation, ForeignSettings, PredictionSource, evaluate_foreign,
+    ColumnMap, ForeignCompared, ForeignEvaluation, ForeignSettings, PredictionSource,
+    evaluate_foreign,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{estimators, rollout};
 use crate::cli::Outcome;
+use crate::table::table;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// A CSV or Parquet file with one decision a row, or a decision log of Vowpal Wabbit (--dsjson), in place
     /// of Echo's own log
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["log", "data_dir", "baseline", "verify", "compare"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["log", "data_dir", "baseline", "verify"])]
     pub(super) input: Option<PathBuf>,
     /// What the columns of --input hold: a TOML file, see docs/replay.md; a decision log needs none
     #[arg(long, value_name = "MAP", requires = "input")]
@@ -33,7 +35,7 @@ pub(super) struct Arguments {
 pub(super) fn run(
     input: &Path,
     arguments: &Arguments,
-    target: &str,
+    (target, compare): (&str, &[String]),
     shown: &estimators::Arguments,
     rollouts: &rollout::Arguments,
     level: Level,
@@ -49,6 +51,7 @@ pub(super) fn run(
     settings.predictions = arguments.predictions;
     settings.minimum_effective = shown.least_effective;
     settings.selects = shown.choose_estimator;
+    compare.clone_into(&mut settings.compare);
     settings.suite = shown.settings(level)?;
     let bar = counter();
     let evaluation = evaluate_foreign(&settings, &|rows| bar.inc(rows));
@@ -102,10 +105,43 @@ fn print(evaluation: &ForeignEvaluation) {
         println!("matches     {:.1} % of the rows", 100.0 * rate);
     }
     estimators::print(&evaluation.estimates);
+    if !evaluation.compared.is_empty() {
+        print_compared(&evaluation.compared);
+    }
     if let Some(selection) = &evaluation.selection {
         estimators::print_selection(selection);
     }
     for note in &evaluation.notes {
         println!("{note}");
     }
+}
+
+fn print_compared(compared: &[ForeignCompared]) {
+    let header = vec![
+        "policy",
+        "value",
+        "interval",
+        "effective rows",
+        "minus the first",
+        "interval",
+    ];
+    let rows = compared.iter().map(|policy| {
+        let (value, difference) = (&policy.value, policy.difference.as_ref());
+        let none = || "-".to_owned();
+        vec![
+            policy.target.clone(),
+            format!("{:.6}", value.value),
+            format!("[{:.6}, {:.6}]", value.interval.lo, value.interval.hi),
+            format!("{:.0}", policy.effective_rows),
+            difference.map_or_else(none, |d| format!("{:+.6}", d.value)),
+            difference.map_or_else(none, |d| {
+                format!("[{:+.6}, {:+.6}]", d.interval.lo, d.interval.hi)
+            }),
+        ]
+    });
+    println!("{}\n", table(header, rows));
+    println!(
+        "Doubly robust. All {} intervals hold together (Bonferroni); each is the wider of those by row and by user.",
+        2 * compared.len() - 1
+    );
 }

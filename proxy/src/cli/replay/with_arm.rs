@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use echo_experience::{LogError, LogReader, Record};
 use echo_reward::Scoring;
-use echo_sim::{Counterfactual, CounterfactualValue, Level, counterfactual};
+use echo_sim::{Counterfactual, Level, MeanValue, counterfactual};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -329,8 +329,8 @@ fn print(name: &str, asked: &WhatIf, found: &Counterfactual, notes: &[String]) {
         found.scored
     );
     let header = vec!["estimate", "value", "interval", "what it is"];
-    let row = |name: &str, value: Option<CounterfactualValue>, what: &str| {
-        let shown = |value: CounterfactualValue| {
+    let row = |name: &str, value: Option<MeanValue>, what: &str| {
+        let shown = |value: MeanValue| {
             let interval = value.interval;
             (
                 format!("{:.4}", value.value),
