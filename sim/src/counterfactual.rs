@@ -283,13 +283,11 @@ const USERS_LEAST: u64 = 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mix;
 
     /// A number in [0, 1) that follows from seed, row and purpose.
     fn chance(seed: u64, row: u64, purpose: u64) -> f64 {
-        let x = (seed << 40 | row << 8 | purpose).wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((x ^ (x >> 31)) >> 11) as f64 / 9_007_199_254_740_992.0
+        mix::unit(mix::mix(seed << 40 | row << 8 | purpose))
     }
 
     /// Users take a text that is right for them, and keep it; a third of those who are shown another right text than the

@@ -211,8 +211,8 @@ impl Fold {
     fn served(&mut self, served: &Served) -> Result<(), FoldError> {
         let whole = served.ending == "stop" || served.ending == "length";
         if whole && !served.fallback {
-            if served.choice == FIRST {
-                let cost = self.scoring.cost(served.first_byte_ms);
+            let cost = self.scoring.cost(served.first_byte_ms);
+            if served.choice == FIRST && cost > 0.0 {
                 self.learner.charge(id_of(&served.decision)?, cost);
             }
             return Ok(());

@@ -72,6 +72,7 @@ mod export;
 mod gate;
 mod interval;
 mod log_rows;
+mod mix;
 mod moments;
 mod policy_process;
 mod published;

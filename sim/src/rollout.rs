@@ -107,7 +107,7 @@ pub fn rollout(
 ) -> Result<Rollout, ReplayError> {
     let log = LogRows::scan(path, rows.clone())?;
     let mut kept: Vec<RolloutRow> = Vec::new();
-    let counts = log.rows(0, |row| {
+    log.rows(0, |row| {
         let arms = match kept.last() {
             Some(last) if *last.arms == row.arms => Arc::clone(&last.arms),
             _ => Arc::new(row.arms),
@@ -123,7 +123,6 @@ pub fn rollout(
         });
         Ok(Used::Row)
     })?;
-    drop(counts);
     roll(&kept, &rows.schema, settings, progress)
 }
 

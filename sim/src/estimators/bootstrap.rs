@@ -1,3 +1,4 @@
+use crate::mix::mix;
 use crate::{Interval, Level};
 
 /// The Poisson bootstrap (Chamandy, Muralidharan, Najmi, Naidu 2012, "Estimating uncertainty for massive data streams") over
@@ -105,14 +106,6 @@ fn percentile(sorted: &[f64], share: f64) -> f64 {
     let low = at.floor() as usize;
     let high = (low + 1).min(sorted.len() - 1);
     sorted[low] + (at - low as f64) * (sorted[high] - sorted[low])
-}
-
-/// The finaliser of Steele, Lea, Flood (2014), "Fast splittable pseudorandom number generators".
-fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    x ^ (x >> 31)
 }
 
 /// A power of two.

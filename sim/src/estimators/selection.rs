@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::suite::{Suite, SuiteSettings, Terms};
 use crate::error::EstimateError;
+use crate::mix;
 
 /// Chooses an estimator for a log and a target, by "policy-adaptive estimator selection via importance fitting" (Udagawa,
 /// Kiyohara, Narita, Saito, Tateno 2023).
@@ -172,14 +173,7 @@ fn odds(weights: &[f64], logged: &[f64]) -> Option<f64> {
 
 /// A number in [0, 1) that follows from seed, row and split.
 fn unit(seed: u64, row: u64, split: u64) -> f64 {
-    let mix = |x: u64| {
-        // The finaliser of Steele, Lea, Flood (2014).
-        let x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        x ^ (x >> 31)
-    };
-    (mix(mix(seed ^ mix(row)).wrapping_add(split)) >> 11) as f64 / 9_007_199_254_740_992.0
+    mix::unit(mix::mix(mix::mix(seed ^ mix::mix(row)).wrapping_add(split)))
 }
 
 /// The part of the rows that stand for a log of the target, as in the paper.

@@ -5,7 +5,8 @@ use echo_policy::training::{Family, regression};
 use ndarray::{Array1, Array2};
 
 use super::fold_of_row;
-use super::regression::{Context, Design, Sample, SampledRow, scrambled, unit};
+use super::regression::{Context, Design, Sample, SampledRow};
+use crate::mix::{mix, unit};
 
 /// Weights that balance a log and a target: of a context and an arm, the odds that they are the target's and not the log's
 /// (Sondhi, Arbour, Dimmery 2020, "Balanced off-policy evaluation in general action spaces"). A logistic regression tells
@@ -101,7 +102,7 @@ impl Balance {
 
 /// An arm that the target draws for a row, which follows from the row's number.
 pub(crate) fn drawn(number: u64, target: &[f64]) -> usize {
-    let mut left = unit(scrambled(number.rotate_left(32)));
+    let mut left = unit(mix(number.rotate_left(32)));
     let mut last = 0;
     for (arm, probability) in target.iter().enumerate() {
         if *probability > 0.0 {

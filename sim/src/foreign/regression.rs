@@ -7,6 +7,7 @@ use echo_policy::{ArmWeights, Link};
 use ndarray::{Array1, Array2};
 
 use super::fold_of_row;
+use crate::mix::{mix, unit};
 
 /// What predicts a row's reward.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +51,7 @@ impl Sample {
     }
 
     pub(crate) fn push(&mut self, row: SampledRow) {
-        self.rows.insert((scrambled(row.number), row.number), row);
+        self.rows.insert((mix(row.number), row.number), row);
         self.shorten();
     }
 
@@ -291,7 +292,7 @@ fn fitted(
         .iter()
         .map(|row| {
             if is_logistic {
-                f64::from(u8::from(unit(scrambled(!row.number)) < row.reward))
+                f64::from(u8::from(unit(mix(!row.number)) < row.reward))
             } else {
                 row.reward
             }
@@ -302,19 +303,6 @@ fn fitted(
         (weights.len() > 1).then(|| rows.iter().map(|row| row.weight).collect::<Array1<f64>>());
     regression(settings.family, settings.penalty, &x, &y, weights.as_ref())
         .map_err(|error| error.to_string())
-}
-
-/// A number in [0, 1).
-pub(crate) fn unit(bits: u64) -> f64 {
-    (bits >> 11) as f64 / 9_007_199_254_740_992.0
-}
-
-/// The finaliser of Steele, Lea, Flood (2014), "Fast splittable pseudorandom number generators".
-pub(crate) fn scrambled(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    x ^ (x >> 31)
 }
 
 /// Rows that are kept to fit to.
