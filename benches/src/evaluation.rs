@@ -127,6 +127,7 @@ impl Row {
             predicted: self.predictions[self.served],
             expected: expected.map(|(p, q)| p * q).sum(),
             spread: None,
+            epoch: None,
             user: None,
             is_match: None,
         }

@@ -1,6 +1,5 @@
 //! Off-policy estimators, one file each; the rules they share are on [`Estimator`](crate::Estimator).
 
-mod adaptive;
 mod bootstrap;
 mod cressie_read;
 mod difference;
@@ -9,6 +8,7 @@ mod ips;
 mod selection;
 mod slope;
 mod snips;
+mod stretches;
 mod suite;
 
 pub use difference::DrDifference;
@@ -18,4 +18,4 @@ pub use selection::Selected;
 pub(crate) use selection::{Selection, SplitRow};
 pub use snips::Snips;
 pub(crate) use suite::anytime;
-pub use suite::{Suite, SuiteSettings, Terms, Value};
+pub use suite::{Breadth, Suite, SuiteSettings, Terms, Value};

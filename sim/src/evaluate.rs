@@ -285,7 +285,7 @@ impl Pass<'_> {
             return Ok(Used::Not(Exclusion::Malformed));
         };
         self.sums.push(logged, &row);
-        self.suite.push(logged.seq, &terms(&row));
+        self.suite.push(logged.seq, &terms(&row, logged.epoch));
         if let Some(selection) = &mut self.selection {
             selection.push(&SplitRow {
                 number: logged.seq,
@@ -305,7 +305,7 @@ impl Pass<'_> {
 }
 
 /// The row as every estimator sees it.
-fn terms(row: &Row) -> Terms {
+fn terms(row: &Row, epoch: u64) -> Terms {
     let parts = row.parts();
     let q = parts.q.as_deref().unwrap_or_default();
     let is_certain = parts
@@ -318,6 +318,7 @@ fn terms(row: &Row) -> Terms {
         predicted: q.get(parts.chosen).copied().unwrap_or(0.0),
         expected: parts.sample_weight * parts.target.iter().zip(q).map(|(p, q)| p * q).sum::<f64>(),
         spread: Some(spread(&parts.target, &parts.logged)),
+        epoch: Some(epoch),
         user: Some(parts.cluster),
         is_match: is_certain.then(|| parts.target[parts.chosen] > 0.5),
     }

@@ -29,7 +29,7 @@ pub struct Export {
     pub lost_records: u64,
 }
 
-/// Writes the rows of the log at `path` to a Parquet file: `seq`, `decision`, `at_ms`, `user`, `arm`, `reward`,
+/// Writes the rows of the log at `path` to a Parquet file: `seq`, `decision`, `at_ms`, `epoch`, `user`, `arm`, `reward`,
 /// `propensity`, a column `eligible_ARM` and a column `p_ARM` for every arm, and the features `x_0` ...
 ///
 /// An arm that was not eligible has a probability of 0. The table can be read back by
@@ -135,6 +135,12 @@ impl Table<'_> {
                 "at_ms",
                 Arc::new(Int64Array::from_iter_values(
                     rows.iter().map(|row| row.at_ms),
+                )),
+            ),
+            column(
+                "epoch",
+                Arc::new(UInt64Array::from_iter_values(
+                    rows.iter().map(|row| row.epoch),
                 )),
             ),
             column(

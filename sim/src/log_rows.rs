@@ -31,6 +31,9 @@ pub struct LoggedRow {
     pub id: u128,
     /// When it was made, in unix milliseconds.
     pub at_ms: i64,
+    /// Number of the epoch: rows with the same one were drawn by one version of the policy, which is half of it; those of
+    /// the control cohort are odd.
+    pub epoch: u64,
     /// Number of the user, in order of appearance.
     pub user: u64,
     /// Eligible arms.
@@ -324,6 +327,10 @@ impl LogRows {
             seq,
             id,
             at_ms: decision.at_ms,
+            epoch: decision
+                .policy_version
+                .saturating_mul(2)
+                .saturating_add(u64::from(decision.cohort != "treatment")),
             user,
             arms: decision.arms.clone(),
             probabilities: decision.probabilities.clone(),

@@ -3,6 +3,7 @@ use crate::exclusion::Exclusion;
 use crate::learning::Fold;
 use crate::log_rows::{LogRows, LoggedRow, Publication, RowOptions, Used};
 use crate::policy_process::{Asked, PolicyProcess};
+use crate::policy_table::PolicyTable;
 use crate::published::{published_policy, published_snapshot};
 use echo_policy::{DrawKey, FeatureSchema, Memory, Policy, PolicySpec, Snapshot};
 use echo_reward::Scoring;
@@ -16,7 +17,7 @@ use std::str::FromStr;
 
 /// Which policy is to be evaluated.
 ///
-/// As text: `best-fixed`, `latest`, `logged:VERSION`, `snapshot:PATH`, `process:COMMAND`, or any policy as `echo-policy` writes it,
+/// As text: `best-fixed`, `latest`, `logged:VERSION`, `snapshot:PATH`, `table:PATH`, `process:COMMAND`, or any policy as `echo-policy` writes it,
 /// such as `uniform`, `always:ngram` or `squarecb:gamma=2`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
@@ -30,6 +31,8 @@ pub enum Target {
     Logged(u64),
     /// A snapshot in a file.
     Snapshot(PathBuf),
+    /// Its probabilities for every decision, in a file: a column `decision`, and a column `p_ARM` for every arm.
+    Table(PathBuf),
     /// A program, see [`PolicyProcess`].
     Process(String),
 }
@@ -55,6 +58,9 @@ impl FromStr for Target {
         if let Some(path) = text.strip_prefix("snapshot:") {
             return Ok(Self::Snapshot(PathBuf::from(path)));
         }
+        if let Some(path) = text.strip_prefix("table:") {
+            return Ok(Self::Table(PathBuf::from(path)));
+        }
         if let Some(command) = text.strip_prefix("process:") {
             return Ok(Self::Process(command.to_owned()));
         }
@@ -62,7 +68,7 @@ impl FromStr for Target {
         spec.map(Self::Spec).map_err(|error| ReplayError::Target {
             text: text.to_owned(),
             reason: format!(
-                "{error}; or give best-fixed, latest, logged:VERSION, snapshot:PATH or process:COMMAND"
+                "{error}; or give best-fixed, latest, logged:VERSION, snapshot:PATH, table:PATH or process:COMMAND"
             ),
         })
     }
@@ -76,6 +82,7 @@ impl fmt::Display for Target {
             Self::Latest => f.write_str("latest"),
             Self::Logged(version) => write!(f, "logged:{version}"),
             Self::Snapshot(path) => write!(f, "snapshot:{}", path.display()),
+            Self::Table(path) => write!(f, "table:{}", path.display()),
             Self::Process(command) => write!(f, "process:{command}"),
         }
     }
@@ -107,6 +114,7 @@ pub(crate) struct Prepared {
 #[derive(Debug)]
 pub(crate) enum Decider {
     Policy(Box<Policy>),
+    Table(PolicyTable),
     Process(PolicyProcess),
 }
 
@@ -126,6 +134,13 @@ impl Prepared {
                 };
                 let distribution = policy.distribution(&row.features, &arms, key).ok();
                 Ok(distribution.map(|all| all.probabilities().to_vec()))
+            }
+            Decider::Table(table) => {
+                let given = table.of(row);
+                given.map_err(|reason| ReplayError::Target {
+                    text: self.fitted.spec.clone(),
+                    reason,
+                })
             }
             Decider::Process(process) => {
                 let mut context: Map<String, Value> =
@@ -177,7 +192,7 @@ impl Target {
         match self {
             Self::Spec(spec) => spec.rule().learns(),
             Self::BestFixed | Self::Latest => true,
-            Self::Logged(_) | Self::Snapshot(_) | Self::Process(_) => false,
+            Self::Logged(_) | Self::Snapshot(_) | Self::Table(_) | Self::Process(_) => false,
         }
     }
 
@@ -215,18 +230,18 @@ impl Target {
                 published(found.ok_or(ReplayError::NoPublication)?, log, how)
             }
             Self::Logged(version) => published(of_version(log, *version)?, log, how),
-            Self::Process(command) => Ok(Prepared {
-                decider: Decider::Process(
-                    PolicyProcess::start(command).map_err(ReplayError::Process)?,
-                ),
-                fitted: FittedOn {
-                    spec: self.to_string(),
-                    through: 0,
-                    rewards: 0,
-                    version: None,
-                },
-                seed: None,
-            }),
+            Self::Table(path) => {
+                let table = PolicyTable::read(path);
+                let table = table.map_err(|reason| ReplayError::Target {
+                    text: self.to_string(),
+                    reason,
+                })?;
+                Ok(self.given(Decider::Table(table)))
+            }
+            Self::Process(command) => {
+                let process = PolicyProcess::start(command).map_err(ReplayError::Process)?;
+                Ok(self.given(Decider::Process(process)))
+            }
             Self::Snapshot(path) => {
                 let bytes = fs::read(path).map_err(|error| ReplayError::File {
                     path: path.clone(),
@@ -240,6 +255,22 @@ impl Target {
                     seed: None,
                 })
             }
+        }
+    }
+}
+
+impl Target {
+    /// A decider that brings its probabilities along, and learned nothing from the log.
+    fn given(&self, decider: Decider) -> Prepared {
+        Prepared {
+            decider,
+            fitted: FittedOn {
+                spec: self.to_string(),
+                through: 0,
+                rewards: 0,
+                version: None,
+            },
+            seed: None,
         }
     }
 }
@@ -419,6 +450,7 @@ mod tests {
             "latest",
             "logged:12",
             "snapshot:a/b.policy",
+            "table:a/b.parquet",
             "process:python3 policy.py --seed 1",
             "uniform",
         ] {
@@ -426,7 +458,13 @@ mod tests {
         }
         let needs_split = |text: &str| text.parse::<Target>().unwrap().needs_split();
         assert!(needs_split("squarecb") && needs_split("latest"));
-        for text in ["uniform", "always:ngram", "logged:1", "snapshot:a"] {
+        for text in [
+            "uniform",
+            "always:ngram",
+            "logged:1",
+            "snapshot:a",
+            "table:a",
+        ] {
             assert!(!needs_split(text), "{text}");
         }
     }

@@ -1,5 +1,6 @@
 use crate::error::EstimateError;
 use crate::row::supported_mass;
+use crate::weight_quantiles::{WeightQuantile, WeightQuantiles};
 use serde::Serialize;
 
 /// What the importance weights of a log say about how far a result can be trusted.
@@ -16,6 +17,8 @@ pub struct WeightSummary {
     pub largest: f64,
     /// Largest weight as a share of their sum, in [0, 1].
     pub largest_share: f64,
+    /// The median weight, and those at 90, 99 and 99.9 % of the rows.
+    pub quantiles: [WeightQuantile; 4],
     /// Kish's effective sample size, (sum w)^2 / sum w^2: between 0 and the number of rows.
     pub effective_sample_size: f64,
     /// Mean share of the target's probability that lies on arms the log could have chosen, in [0, 1].
@@ -23,7 +26,7 @@ pub struct WeightSummary {
 }
 
 /// Accumulates importance weights and support.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights {
     rows: u64,
     sum: f64,
@@ -31,20 +34,20 @@ pub struct Weights {
     largest: f64,
     supported: f64,
     rows_unsupported: u64,
+    quantiles: WeightQuantiles,
 }
 
 impl Weights {
     /// Adds the weight of one row and the support of `policy` under the `logged` probabilities.
     pub fn push(&mut self, weight: f64, policy: &[f64], logged: &[f64]) {
         let supported = supported_mass(policy, logged);
-        self.merge(&Self {
-            rows: 1,
-            sum: weight,
-            sum_of_squares: weight * weight,
-            largest: weight,
-            supported,
-            rows_unsupported: u64::from(supported < 1.0 - SUPPORT_TOLERANCE),
-        });
+        self.rows += 1;
+        self.sum += weight;
+        self.sum_of_squares += weight * weight;
+        self.largest = self.largest.max(weight);
+        self.supported += supported;
+        self.rows_unsupported += u64::from(supported < 1.0 - SUPPORT_TOLERANCE);
+        self.quantiles.push(weight);
     }
 
     /// Adds all weights that `other` holds.
@@ -55,6 +58,7 @@ impl Weights {
         self.largest = self.largest.max(other.largest);
         self.supported += other.supported;
         self.rows_unsupported += other.rows_unsupported;
+        self.quantiles.merge(&other.quantiles);
     }
 
     /// Rows seen.
@@ -81,6 +85,7 @@ impl Weights {
             mean_z: (standard_error > 1e-12).then(|| (mean - 1.0) / standard_error),
             largest: self.largest,
             largest_share: share(self.largest, self.sum),
+            quantiles: self.quantiles.finish(self.largest),
             effective_sample_size: share(self.sum * self.sum, self.sum_of_squares),
             coverage: self.supported / rows,
         })

@@ -101,6 +101,7 @@ impl Row {
             predicted: self.predictions[self.arm],
             expected: expected.sum(),
             spread: None,
+            epoch: None,
             user: None,
             is_match: None,
         }

@@ -159,6 +159,7 @@ fn speed(rows: u64) -> Result<String, Box<dyn Error>> {
         predictions: Some("q{arm}".to_owned()),
         position: None,
         user: None,
+        epoch: None,
         targets: std::collections::BTreeMap::default(),
     };
     for (what, replicates) in [

@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     rollout: rollout::Arguments,
     #[command(flatten)]
     with_arm: with_arm::Arguments,
-    /// The policy to evaluate: latest, best-fixed, logged:VERSION, snapshot:FILE, a program by process:COMMAND, or a
+    /// The policy to evaluate: latest, best-fixed, logged:VERSION, snapshot:FILE, table:FILE, a program by process:COMMAND, or a
     /// policy such as uniform, always:ARM or squarecb:gamma=2. With --input: uniform, logged,
     /// always:ARM, snapshot:FILE, process:COMMAND, or a name under [targets] in the column map
     #[arg(
@@ -199,6 +199,7 @@ fn print_evaluation(evaluation: &Evaluation, with_all: bool) {
         100.0 * weights.coverage,
         weights.mean
     );
+    println!("{}", estimators::quantiles(weights));
     for note in &evaluation.notes {
         println!("{note}");
     }

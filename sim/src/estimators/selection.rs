@@ -100,6 +100,7 @@ impl Selection {
                     predicted: row.predictions.get(row.chosen).copied().unwrap_or(0.0),
                     expected: predictions.map(|(arm, q)| pseudo(arm) * q).sum(),
                     spread: None,
+                    epoch: None,
                     user: None,
                     is_match: None,
                 },

@@ -1,9 +1,9 @@
 use serde::Serialize;
 
-use super::adaptive::Adaptive;
 use super::bootstrap::{self, Bootstrap, Sums};
 use super::cressie_read::CressieRead;
 use super::slope;
+use super::stretches::Stretches;
 use crate::covariances::Covariances;
 use crate::error::EstimateError;
 use crate::estimate::{ByUser, MINIMUM_CLUSTERS};
@@ -23,10 +23,27 @@ pub struct Terms {
     pub expected: f64,
     /// Sum over the arms of the target's probability squared over the logged one, if that of every arm is known.
     pub spread: Option<f64>,
+    /// Number of the epoch: rows with the same one were drawn by one unchanging policy. `None` where that is not known.
+    pub epoch: Option<u64>,
     /// Rows with the same number belong to the same user; `None` where no users are known.
     pub user: Option<u64>,
     /// Whether the target would have served this arm with certainty (`Some(true)`), never (`Some(false)`), or draws.
     pub is_match: Option<bool>,
+}
+
+/// Which estimators of a [`Suite`] are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Breadth {
+    /// All of them.
+    #[default]
+    All,
+    /// [`Breadth::PLAIN`] only, which costs a third.
+    Plain,
+}
+
+impl Breadth {
+    /// The estimators that follow from means and covariances of w, w r, w (r - q) and v alone.
+    pub const PLAIN: [&str; 6] = ["ips", "snips", "dm", "dr", "sndr", "replay"];
 }
 
 /// What the estimators of a [`Suite`] are to do.
@@ -34,6 +51,8 @@ pub struct Terms {
 pub struct SuiteSettings {
     /// Level of the intervals.
     pub level: Level,
+    /// Which estimators are computed.
+    pub breadth: Breadth,
     /// Whether rows carry predictions; without, the estimators that need them are left out.
     pub has_predictions: bool,
     /// Bounds on the weights of clipped IPS, and of SWITCH-DR.
@@ -54,6 +73,7 @@ impl Default for SuiteSettings {
     fn default() -> Self {
         Self {
             level: Level::default(),
+            breadth: Breadth::All,
             has_predictions: true,
             clips: vec![10.0],
             shrinkages: vec![1.0, 10.0, 100.0],
@@ -77,6 +97,7 @@ impl Default for SuiteSettings {
 /// | `dm` | mean of v | Dudik, Langford, Li 2011 |
 /// | `dr` | mean of v + w (r - q) | the same |
 /// | `aw-aipw` | `dr` weighted by stretches, normal also if the logging policy learned | Hadad, Hirshberg, Zhan, Wager, Athey 2021 |
+/// | `epoch-aipw` | the same by epochs in which the logging policy stood still, where these are known | the same, with the weights of each epoch its own |
 /// | `sndr` | mean of v, plus sum w (r - q) / sum w | Thomas, Brunskill 2016 |
 /// | `switch-dr(c)` | v + w (r - q) where w <= c, else v | Wang, Agarwal, Dudik 2017 |
 /// | `dr-os(l)` | v + l w / (w^2 + l) (r - q) | Su, Dimakopoulou, Krishnamurthy, Dudik 2020 |
@@ -100,7 +121,9 @@ pub struct Suite {
     harmonic: Covariances<2>,
     likelihood: CressieRead,
     /// Empty where the probability of the arm served alone is known.
-    adaptive: Adaptive,
+    stretches: Stretches,
+    /// Empty also where no epochs are known.
+    epochs: Stretches,
     matches: Covariances<1>,
     are_all_deterministic: bool,
     users: [Clusters; 3],
@@ -143,7 +166,8 @@ impl Suite {
             shrunk: vec![Covariances::default(); settings.shrinkages.len() + grid],
             harmonic: Covariances::default(),
             likelihood: CressieRead::default(),
-            adaptive: Adaptive::default(),
+            stretches: Stretches::default(),
+            epochs: Stretches::default(),
             matches: Covariances::default(),
             are_all_deterministic: true,
             users: Default::default(),
@@ -156,32 +180,9 @@ impl Suite {
     pub fn push(&mut self, number: u64, terms: &Terms) {
         let (w, r, v) = (terms.weight, terms.reward, terms.expected);
         let residual = r - terms.predicted;
-        let settings = &self.settings;
         self.base.push([w, w * r, w * residual, v]);
-        for (sums, clip) in self.clipped.iter_mut().zip(&settings.clips) {
-            let w = w.min(*clip);
-            sums.push([w, w * r]);
-        }
-        self.likelihood.push(w, r);
-        let harmonic = w / (1.0 - settings.harmonic + settings.harmonic * w);
-        self.harmonic.push([harmonic * r, v + harmonic * residual]);
-        if settings.has_predictions {
-            if let Some(spread) = terms.spread {
-                self.adaptive.push(number, v + w * residual, spread);
-            }
-            let constants = settings.clips.iter().chain(&settings.grid);
-            for (sums, clip) in self.switched.iter_mut().zip(constants) {
-                sums.push([if w <= *clip { v + w * residual } else { v }]);
-            }
-            let constants = settings.shrinkages.iter().chain(&settings.grid);
-            for (sums, constant) in self.shrunk.iter_mut().zip(constants) {
-                let w = if constant.is_finite() {
-                    constant * w / (w * w + constant)
-                } else {
-                    w
-                };
-                sums.push([v + w * residual]);
-            }
+        if self.settings.breadth == Breadth::All {
+            self.push_further(number, terms);
         }
         match terms.is_match {
             Some(true) => self.matches.push([r]),
@@ -197,6 +198,42 @@ impl Suite {
         self.bootstrap.push(number, w, w * r, v + w * residual);
     }
 
+    /// What the estimators beyond [`Breadth::PLAIN`] need.
+    fn push_further(&mut self, number: u64, terms: &Terms) {
+        let (w, r, v) = (terms.weight, terms.reward, terms.expected);
+        let residual = r - terms.predicted;
+        let settings = &self.settings;
+        for (sums, clip) in self.clipped.iter_mut().zip(&settings.clips) {
+            let w = w.min(*clip);
+            sums.push([w, w * r]);
+        }
+        self.likelihood.push(w, r);
+        let harmonic = w / (1.0 - settings.harmonic + settings.harmonic * w);
+        self.harmonic.push([harmonic * r, v + harmonic * residual]);
+        if settings.has_predictions {
+            if let Some(spread) = terms.spread {
+                let score = v + w * residual;
+                self.stretches.push(number / STRETCH, score, spread);
+                if let Some(epoch) = terms.epoch {
+                    self.epochs.push(epoch, score, spread);
+                }
+            }
+            let constants = settings.clips.iter().chain(&settings.grid);
+            for (sums, clip) in self.switched.iter_mut().zip(constants) {
+                sums.push([if w <= *clip { v + w * residual } else { v }]);
+            }
+            let constants = settings.shrinkages.iter().chain(&settings.grid);
+            for (sums, constant) in self.shrunk.iter_mut().zip(constants) {
+                let w = if constant.is_finite() {
+                    constant * w / (w * w + constant)
+                } else {
+                    w
+                };
+                sums.push([v + w * residual]);
+            }
+        }
+    }
+
     /// Adds all rows of another one of the same settings.
     pub fn merge(&mut self, other: &Self) {
         self.base.merge(&other.base);
@@ -209,7 +246,8 @@ impl Suite {
         }
         self.harmonic.merge(&other.harmonic);
         self.likelihood.merge(&other.likelihood);
-        self.adaptive.merge(&other.adaptive);
+        self.stretches.merge(&other.stretches);
+        self.epochs.merge(&other.epochs);
         self.matches.merge(&other.matches);
         self.are_all_deterministic &= other.are_all_deterministic;
         for (ours, theirs) in self.users.iter_mut().zip(&other.users) {
@@ -266,7 +304,13 @@ impl Suite {
         value.bootstrap = percentiles(|sums| sums[2] / sums[1]);
         values.push(value);
 
-        for (sums, clip) in self.clipped.iter().zip(&self.settings.clips) {
+        let has_all = self.settings.breadth == Breadth::All;
+        let clips = if has_all {
+            &self.settings.clips[..]
+        } else {
+            &[]
+        };
+        for (sums, clip) in self.clipped.iter().zip(clips) {
             let (weight, weighted) = (sums.mean(0), sums.mean(1));
             let error = |factors| sums.standard_error(factors).ok_or(EstimateError::OneRow);
             let name = format!("cips({clip})");
@@ -276,17 +320,11 @@ impl Suite {
             let error = error([-ratio / weight, 1.0 / weight])?;
             values.push(self.biased(&name, ratio, error, CLIPPED));
         }
-        values.push(self.empirical_bernstein(ips, ips_error));
-        values.extend(self.empirical_likelihood());
-        let harmonic = |factors| {
-            self.harmonic
-                .standard_error(factors)
-                .ok_or(EstimateError::OneRow)
-        };
-        let constant = self.settings.harmonic;
-        let name = format!("sg-ips({constant})");
-        let value = self.harmonic.mean(0);
-        values.push(self.biased(&name, value, harmonic([1.0, 0.0])?, SHRUNK));
+        if has_all {
+            values.push(self.empirical_bernstein(ips, ips_error));
+            values.extend(self.empirical_likelihood());
+            values.push(self.harmonic("sg-ips", 0)?);
+        }
         if self.settings.has_predictions {
             let dm = self.base.mean(3);
             values.push(self.biased("dm", dm, error([0.0, 0.0, 0.0, 1.0])?, MODEL));
@@ -296,25 +334,40 @@ impl Suite {
             value.by_user = self.by_user(&self.users[2], dr);
             value.bootstrap = percentiles(|sums| sums[3] / sums[0]);
             values.push(value);
-            if let Some((value, error)) = self.adaptive.finish() {
-                values.push(Value {
+            for (name, found) in [
+                ("aw-aipw", self.stretches.adaptive()),
+                ("epoch-aipw", self.epochs.by_epoch()),
+            ] {
+                values.extend(found.map(|(value, error)| Value {
                     anytime: None,
-                    ..self.normal("aw-aipw", value, error, ADAPTIVE)
-                });
+                    ..self.normal(name, value, error, ADAPTIVE)
+                }));
             }
             let ratio = correction / mean_weight;
             let factors = [-ratio / mean_weight, 0.0, 1.0 / mean_weight, 1.0];
             values.push(self.normal("sndr", dm + ratio, error(factors)?, DELTA));
-            let name = format!("sg-dr({constant})");
-            let value = self.harmonic.mean(1);
-            values.push(self.biased(&name, value, harmonic([0.0, 1.0])?, SHRUNK));
-            let clips = &self.settings.clips;
+        }
+        if self.settings.has_predictions && has_all {
+            values.push(self.harmonic("sg-dr", 1)?);
             values.extend(self.family("switch-dr", clips, &self.switched)?);
             let constants = &self.settings.shrinkages;
             values.extend(self.family("dr-os", constants, &self.shrunk)?);
         }
         values.extend(self.replayed());
         Ok(values)
+    }
+
+    /// The value by sub-Gaussian weights that stands in this place of the sums.
+    fn harmonic(&self, name: &str, place: usize) -> Result<Value, EstimateError> {
+        let mut factors = [0.0; 2];
+        factors[place] = 1.0;
+        let error = self.harmonic.standard_error(factors);
+        let name = format!("{name}({})", self.settings.harmonic);
+        let (value, error) = (
+            self.harmonic.mean(place),
+            error.ok_or(EstimateError::OneRow)?,
+        );
+        Ok(self.biased(&name, value, error, SHRUNK))
     }
 
     /// The estimators of one family, one for each constant told, and the one that SLOPE chooses.
@@ -444,6 +497,9 @@ pub(crate) fn anytime(value: f64, error: f64, rows: u64, level: Level) -> Interv
         hi: value + half,
     }
 }
+
+/// Numbers of the log that make a stretch.
+const STRETCH: u64 = 2_048;
 
 /// Fixed, since it must not depend on the rows.
 const NARROWEST_AT: f64 = 10_000.0;

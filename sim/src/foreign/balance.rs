@@ -4,7 +4,7 @@ use echo_policy::ArmWeights;
 use echo_policy::training::{Family, regression};
 use ndarray::{Array1, Array2};
 
-use super::fold_of_row;
+use super::fitted::fold_of_row;
 use super::regression::{Context, Design, Sample, SampledRow};
 use crate::mix::{mix, unit};
 

@@ -3,6 +3,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::reader::missing;
+
 /// Which column of a log that another system wrote holds what: a TOML file.
 ///
 /// ```
@@ -43,7 +45,7 @@ pub struct ColumnMap {
     /// Columns of the predicted reward of each arm, with `{arm}` in their name.
     pub predictions: Option<String>,
     /// Columns of numbers that predict the reward, for regressions, programs and snapshots; a name that ends in `*` means
-    /// all columns that begin so.
+    /// all columns that begin so, but for those named as categories.
     #[serde(default)]
     pub features: Vec<String>,
     /// Columns of texts that predict the reward.
@@ -53,9 +55,25 @@ pub struct ColumnMap {
     pub position: Option<String>,
     /// Rows with the same value belong to the same user.
     pub user: Option<String>,
+    /// Rows with the same whole number were drawn by one unchanging policy; a policy that came later has a greater one.
+    pub epoch: Option<String>,
     /// Policies to evaluate, by name.
     #[serde(default)]
     pub targets: BTreeMap<String, TargetColumns>,
+}
+
+impl ColumnMap {
+    /// Least and greatest reward there can be.
+    pub(crate) fn range(&self) -> Result<[f64; 2], String> {
+        let [least, greatest] = self.reward_range.unwrap_or([0.0, 1.0]);
+        if least < greatest {
+            Ok([least, greatest])
+        } else {
+            Err(format!(
+                "reward_range is [{least}, {greatest}], of which the first must be less"
+            ))
+        }
+    }
 }
 
 /// The arms of a log.
@@ -114,14 +132,21 @@ pub enum TargetColumns {
     },
 }
 
-/// The names that features are given by, with `*` expanded.
-pub(crate) fn spread_out(names: &[String], header: &[String]) -> Result<Vec<String>, String> {
+/// The names that features are given by, with `*` expanded to what is not named in `apart`.
+pub(crate) fn spread_out(
+    names: &[String],
+    apart: &[String],
+    header: &[String],
+) -> Result<Vec<String>, String> {
     let mut all = Vec::new();
     for name in names {
         match name.strip_suffix('*') {
+            None if !header.contains(name) => return Err(missing(name, header.iter())),
             None => all.push(name.clone()),
             Some(start) => {
-                let found = header.iter().filter(|column| column.starts_with(start));
+                let found = header
+                    .iter()
+                    .filter(|column| column.starts_with(start) && !apart.contains(column));
                 let before = all.len();
                 all.extend(found.cloned());
                 if all.len() == before {

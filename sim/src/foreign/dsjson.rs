@@ -1,15 +1,18 @@
 //! Decision logs of Vowpal Wabbit (`--dsjson`): one JSON object a line, a contextual-bandit decision each.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::columns::{Arms, ColumnMap};
 use super::reader::{Batch, Column};
 
-/// A line, as far as evaluation needs it. Context and actions are not read: the probabilities are on record.
+/// A line, as far as evaluation needs it. What stands in `_multi`, the features of each action, is not read: the
+/// probabilities are on record.
 #[derive(Debug, Deserialize)]
 struct Line {
     #[serde(rename = "_label_cost")]
@@ -24,6 +27,9 @@ struct Line {
     /// Their probabilities, in the same order.
     #[serde(default)]
     p: Vec<f64>,
+    /// The context: namespaces of features, and `_multi`.
+    #[serde(default)]
+    c: Map<String, Value>,
     /// Outcomes of slates and of conditional bandits.
     #[serde(default, rename = "_outcomes")]
     outcomes: Option<serde::de::IgnoredAny>,
@@ -36,6 +42,8 @@ struct Decision {
     reward: f64,
     /// In the order of the actions.
     probabilities: Vec<f64>,
+    /// Features of the context by their path, such as `User.age`.
+    context: BTreeMap<String, Value>,
 }
 
 /// What the columns of a decision log are called here.
@@ -91,25 +99,36 @@ pub(super) fn map(path: &Path, given: Option<&ColumnMap>) -> Result<ColumnMap, S
         propensity: None,
         balanced: false,
         predictions: None,
-        features: Vec::new(),
-        categories: Vec::new(),
+        features: given.map(|map| map.features.clone()).unwrap_or_default(),
+        categories: given.map(|map| map.categories.clone()).unwrap_or_default(),
         position: None,
         user: None,
+        epoch: None,
         targets: given.map(|map| map.targets.clone()).unwrap_or_default(),
     })
 }
 
-/// The names of the columns, by the first line.
+/// The names of the columns: those of every decision, and the features that occur in any context.
 pub(super) fn header(path: &Path) -> Result<Vec<String>, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let mut lines = BufReader::new(file).lines().map_while(Result::ok);
-    let first = lines.find(|line| !line.trim().is_empty());
-    let first: Option<Line> = first.and_then(|line| serde_json::from_str(&line).ok());
+    let (mut count, mut features) = (0, BTreeSet::new());
+    decisions(path, |line, decision| {
+        count = decision.probabilities.len();
+        features.extend(decision.context.into_keys());
+        if features.len() > FEATURES_MOST {
+            return Err(format!(
+                "line {line}: more than {FEATURES_MOST} features by now, which are no columns of a table"
+            ));
+        }
+        Ok(())
+    })?;
     let mut names = vec![ACTION.to_owned(), REWARD.to_owned()];
-    let count = first.map_or(0, |line| line.a.len());
     names.extend((1..=count).map(|action| format!("{PROBABILITY}{action}")));
+    names.extend(features);
     Ok(names)
 }
+
+/// Features that a decision log may have in all of its contexts together.
+const FEATURES_MOST: usize = 10_000;
 
 /// Hands the rows on, a batch at a time, with the columns wanted.
 pub(super) fn batches(
@@ -145,7 +164,15 @@ pub(super) fn batches(
                     let probability = decision.probabilities.get(action.wrapping_sub(1));
                     *probability.ok_or_else(|| format!("line {line}: no action {action}"))?
                 }
-                _ => return Err(format!("it has no column {name:?}")),
+                _ => {
+                    // The layout has found it in the header; a context may lack it.
+                    let feature = decision.context.get(name);
+                    match column {
+                        Column::Numbers(numbers) => numbers.push(number_of(feature)),
+                        Column::Texts(texts) => texts.push(text_of(feature)),
+                    }
+                    continue;
+                }
             };
             match column {
                 Column::Numbers(numbers) => numbers.push(number),
@@ -228,5 +255,53 @@ fn decision(line: &Line) -> Result<Decision, String> {
         taken,
         reward: 0.0 - cost,
         probabilities,
+        context: flat(&line.c),
     })
+}
+
+/// The features of a context by their path. Names that begin with an underscore are no features.
+fn flat(context: &Map<String, Value>) -> BTreeMap<String, Value> {
+    let mut all = BTreeMap::new();
+    let mut open: Vec<(String, &Value)> = Vec::new();
+    let is_feature = |name: &&String| !name.starts_with('_');
+    for name in context.keys().filter(is_feature) {
+        open.push((name.clone(), &context[name]));
+    }
+    while let Some((path, value)) = open.pop() {
+        match value {
+            Value::Object(object) => {
+                for name in object.keys().filter(is_feature) {
+                    open.push((format!("{path}.{name}"), &object[name]));
+                }
+            }
+            Value::Array(array) => {
+                for (place, value) in array.iter().enumerate() {
+                    open.push((format!("{path}.{place}"), value));
+                }
+            }
+            Value::Null => {}
+            value => {
+                all.insert(path, value.clone());
+            }
+        }
+    }
+    all
+}
+
+/// A feature as a number: one that is not there is 0, as Vowpal Wabbit has it, and a text is none.
+fn number_of(feature: Option<&Value>) -> f64 {
+    match feature {
+        None => 0.0,
+        Some(Value::Bool(is)) => f64::from(u8::from(*is)),
+        Some(Value::String(text)) => text.trim().parse().unwrap_or(f64::NAN),
+        Some(value) => value.as_f64().unwrap_or(f64::NAN),
+    }
+}
+
+fn text_of(feature: Option<&Value>) -> String {
+    match feature {
+        None => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+    }
 }

@@ -44,6 +44,7 @@ pub(crate) struct Layout {
     pub(crate) predictions: Option<Vec<usize>>,
     pub(crate) position: Option<usize>,
     pub(crate) user: Option<usize>,
+    epoch: Option<usize>,
     /// Columns of numbers and of texts that predict the reward.
     pub(crate) features: Vec<usize>,
     pub(crate) categories: Vec<usize>,
@@ -72,13 +73,7 @@ impl Layout {
         header: &[String],
         with_predictions: bool,
     ) -> Result<Self, String> {
-        let range = map.reward_range.unwrap_or([0.0, 1.0]);
-        if range[0].partial_cmp(&range[1]) != Some(std::cmp::Ordering::Less) {
-            return Err(format!(
-                "reward_range is [{}, {}], of which the first must be less",
-                range[0], range[1]
-            ));
-        }
+        let range = map.range()?;
         let mut wanted = Wanted::default();
         let action = wanted.text(&map.action);
         let reward = wanted.number(&map.reward);
@@ -129,10 +124,11 @@ impl Layout {
             _ => None,
         };
         let position = map.position.as_ref().map(|column| wanted.number(column));
+        let epoch = map.epoch.as_ref().map(|column| wanted.number(column));
         let user = map.user.as_ref().map(|column| wanted.text(column));
-        let features = spread_out(&map.features, header)?;
+        let features = spread_out(&map.features, &map.categories, header)?;
         let features = features.iter().map(|name| wanted.number(name)).collect();
-        let categories = spread_out(&map.categories, header)?;
+        let categories = spread_out(&map.categories, &[], header)?;
         let categories = categories.iter().map(|name| wanted.text(name)).collect();
         let mut found = Vec::new();
         for target in targets {
@@ -161,6 +157,7 @@ impl Layout {
             predictions,
             position,
             user,
+            epoch,
             features,
             categories,
             action,
@@ -312,6 +309,24 @@ impl Layout {
         Ok(())
     }
 
+    /// The epoch of a row, where the log names them.
+    pub(crate) fn epoch(&self, batch: &Batch, row: usize) -> Result<Option<u64>, String> {
+        let Some(column) = self.epoch else {
+            return Ok(None);
+        };
+        let value = batch.columns[column].number(row);
+        if value.fract() != 0.0 || !(0.0..=EPOCH_MOST).contains(&value) {
+            let what = format!("the epoch {value} is no whole number from 0 on");
+            return Err(self.fault(batch, row, column, &what));
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a whole number in range"
+        )]
+        Ok(Some(value as u64))
+    }
+
     pub(crate) fn position(&self, batch: &Batch, row: usize) -> Result<i64, String> {
         let Some(column) = self.position else {
             return Ok(0);
@@ -328,6 +343,9 @@ impl Layout {
 
 /// How far a sum of probabilities may be from 1: logs written with few digits stay valid.
 const SUM_TOLERANCE: f64 = 1e-6;
+
+/// Whole numbers beyond are not exact.
+const EPOCH_MOST: f64 = 9_007_199_254_740_992.0;
 
 /// No slate is longer.
 const POSITION_MOST: f64 = 1e6;

@@ -359,8 +359,10 @@ fn numbers<T: ArrowPrimitiveType>(array: &ArrayRef, wide: impl Fn(T::Native) -> 
         .collect()
 }
 
-fn missing<'a>(name: &str, header: impl Iterator<Item = &'a str>) -> String {
-    let columns: Vec<&str> = header.take(COLUMNS_NAMED).collect();
+/// That a column is missing, and which there are.
+pub(crate) fn missing<S: AsRef<str>>(name: &str, header: impl Iterator<Item = S>) -> String {
+    let columns: Vec<S> = header.take(COLUMNS_NAMED).collect();
+    let columns: Vec<&str> = columns.iter().map(AsRef::as_ref).collect();
     format!(
         "there is no column {name:?}; there are {} ...",
         columns.join(", ")

@@ -6,7 +6,7 @@ use echo_policy::training::{Family, regression};
 use echo_policy::{ArmWeights, Link};
 use ndarray::{Array1, Array2};
 
-use super::fold_of_row;
+use super::fitted::fold_of_row;
 use crate::mix::{mix, unit};
 
 /// What predicts a row's reward.

@@ -140,6 +140,7 @@ fn learned_log(seed: u64) -> Vec<Terms> {
             predicted: 0.4,
             expected: 0.4,
             spread: Some(1.0 / logged[1]),
+            epoch: None,
             user: None,
             is_match: Some(is_target),
         });
@@ -148,6 +149,64 @@ fn learned_log(seed: u64) -> Vec<Terms> {
 }
 
 const LEARNED_ROWS: u64 = 24_000;
+
+/// A log whose policy learned in batches: its rows, and the number of each row's batch.
+fn learned_in_batches(seed: u64) -> Vec<Terms> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut unit = move || (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+    let (mut counts, mut sums) = ([1.0, 1.0], [0.5, 0.5]);
+    let mut first = 0.5;
+    let mut rows = Vec::new();
+    for row in 0..BATCHED_ROWS {
+        if row % BATCH == 0 && row > 0 {
+            let floor = 0.5 * (row as f64 / BATCH as f64).powf(-1.2);
+            let is_first_best = sums[0] / counts[0] > sums[1] / counts[1];
+            first = if is_first_best { 1.0 - floor } else { floor };
+        }
+        let logged = [first, 1.0 - first];
+        let chosen = usize::from(unit() >= first);
+        let reward = f64::from(u8::from(unit() < 0.4));
+        counts[chosen] += 1.0;
+        sums[chosen] += reward;
+        let is_target = chosen == 1;
+        rows.push(Terms {
+            weight: if is_target { 1.0 / logged[1] } else { 0.0 },
+            reward,
+            predicted: 0.4,
+            expected: 0.4,
+            spread: Some(1.0 / logged[1]),
+            epoch: Some(row / BATCH),
+            user: None,
+            is_match: Some(is_target),
+        });
+    }
+    rows
+}
+
+const BATCH: u64 = 1_000;
+const BATCHED_ROWS: u64 = 20_000;
+
+#[test]
+fn epochs_of_a_policy_that_learned_in_batches_have_an_interval_that_holds() {
+    let (mut held, mut width, mut width_of_dr) = (0, 0.0, 0.0);
+    for seed in 0..LOGS {
+        let mut suite = Suite::new(&SuiteSettings::default());
+        for (number, terms) in (0..).zip(learned_in_batches(seed)) {
+            suite.push(number, &terms);
+        }
+        let values = suite.finish().unwrap();
+        let interval = |name: &str| {
+            let value = values.iter().find(|value| value.estimator == name).unwrap();
+            value.interval
+        };
+        let by_epoch = interval("epoch-aipw");
+        held += i32::from(by_epoch.holds(0.4));
+        width += by_epoch.hi - by_epoch.lo;
+        width_of_dr += interval("dr").hi - interval("dr").lo;
+    }
+    check_nominal(f64::from(held) / LOGS as f64, "epoch-aipw");
+    assert!(width < 0.95 * width_of_dr, "{width} {width_of_dr}");
+}
 
 /// Of these logs, the interval of `ips` holds the truth in 92 %, and lies below it more than twice as often as it should.
 #[test]

@@ -82,3 +82,49 @@ fn lines_that_are_no_decisions_are_named() {
         assert!(told.contains(complaint), "{line}: {told}");
     }
 }
+
+#[test]
+fn contexts_predict_rewards() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log.dsjson");
+    // The first action earns where the user is grown up, the second elsewhere; half of the lines lack the age, which is 0.
+    let line = |row: usize| {
+        let (is_adult, action) = (row.is_multiple_of(2), row / 2 % 2 + 1);
+        let age = if is_adult { r#""age":1,"# } else { "" };
+        let cost = -i32::from(is_adult == (action == 1));
+        format!(
+            r#"{{"_label_cost":{cost},"_label_Action":{action},"_labelIndex":{},"a":[{action},{}],"p":[0.5,0.5],"c":{{"User":{{{age}"language":"l{}","tags":[1,2]}},"_multi":[{{}},{{}}]}}}}"#,
+            action - 1,
+            3 - action,
+            row % 3,
+        )
+    };
+    let lines: Vec<String> = (0..2_000).map(line).collect();
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    let value = |features: &str, name: &str| {
+        let map = format!(
+            "action = ''\nreward = ''\nfeatures = [{features}]\ncategories = ['User.language']"
+        );
+        let map = toml::from_str(&map).unwrap();
+        let mut settings = ForeignSettings::new(&file, Some(map), Path::new(""), "always:1");
+        settings.predictions = Some("linear:by=arm".parse().unwrap());
+        let found = evaluate_foreign(&settings, &|_| ());
+        found.map(|found| found.estimate(name).unwrap().clone())
+    };
+    let without = value("'User.tags.0'", "dr").unwrap();
+    let with = value("'User.*'", "dr").unwrap();
+    assert!((with.value - 0.5).abs() < 0.01, "{with:?}");
+    // What the age foretells needs no luck: the first arm's reward is known but for its mean.
+    assert!(
+        with.standard_error < 0.8 * without.standard_error,
+        "{with:?} {without:?}"
+    );
+    for (wrong, words) in [
+        ("'User.language'", "no number"),
+        ("'User.height'", "there is no column \"User.height\""),
+        ("'Place.*'", "no column begins"),
+    ] {
+        let told = value(wrong, "dr").unwrap_err().to_string();
+        assert!(told.contains(words), "{told}");
+    }
+}

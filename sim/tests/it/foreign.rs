@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
-use echo_sim::estimators::{Suite, SuiteSettings, Terms};
+use echo_sim::estimators::{Breadth, Suite, SuiteSettings, Terms};
 use echo_sim::foreign::{
     ColumnMap, ForeignEvaluation, ForeignSettings, PredictionSource, evaluate_foreign,
 };
@@ -419,9 +419,50 @@ fn terms() -> impl Strategy<Value = Terms> {
             predicted,
             expected,
             spread: Some(1.0 + weight),
+            epoch: None,
             user: Some(user),
             is_match: Some(weight > 10.0),
         })
+}
+
+#[test]
+fn plain_estimators_alone_are_those_among_all() {
+    let (_folder, log) = written(&fixture());
+    let mut settings = settings(&log, MAP, "softmax");
+    let all = evaluate(&settings).unwrap().estimates;
+    settings.suite.breadth = Breadth::Plain;
+    let plain = evaluate(&settings).unwrap().estimates;
+    let names: Vec<&str> = plain.iter().map(|value| value.estimator.as_str()).collect();
+    assert_eq!(names, ["ips", "snips", "dm", "dr", "sndr"]);
+    for value in &plain {
+        assert!(all.contains(value), "{value:?}");
+    }
+}
+
+#[test]
+fn epochs_are_whole_numbers() {
+    let map = "action = 'a'\nreward = 'r'\nlogged = 'p{arm}'\nepoch = 'version'";
+    let row = |number: usize| {
+        format!(
+            "{},{},0.5,0.5,{}\n",
+            number % 2,
+            number % 3 % 2,
+            number / 200
+        )
+    };
+    let rows: String = (0..400).map(row).collect();
+    let (_folder, log) = written(&format!("a,r,p0,p1,version\n{rows}"));
+    let found = evaluate(&settings(&log, map, "always:1")).unwrap();
+    // Both halves have the same spread, so that it is the doubly robust value.
+    let of = |name: &str| found.estimate(name).unwrap().value;
+    assert!((of("epoch-aipw") - of("dr")).abs() < 1e-12);
+    let bad = log.with_file_name("bad.csv");
+    fs::write(&bad, format!("a,r,p0,p1,version\n{rows}1,1,0.5,0.5,new\n")).unwrap();
+    let told = evaluate(&settings(&bad, map, "always:1")).unwrap_err();
+    assert!(
+        told.contains("row 401, column \"version\": the epoch NaN"),
+        "{told}"
+    );
 }
 
 fn suite(rows: &[(u64, Terms)]) -> Suite {
@@ -454,6 +495,72 @@ proptest! {
             prop_assert!(close(a.interval.lo, b.interval.lo), "{}", a.estimator);
             let ends = a.bootstrap.zip(b.bootstrap);
             prop_assert!(ends.is_none_or(|(a, b)| close(a.hi, b.hi)), "{}", a.estimator);
+        }
+    }
+
+    #[test]
+    fn values_follow_rewards_to_another_scale(
+        rows in prop::collection::vec(terms(), 3..40).prop_map(|rows| (0_u64..).zip(rows).collect::<Vec<_>>()),
+        scale in 0.1_f64..1.0,
+        shift in 0.0_f64..1.0,
+    ) {
+        let moved = |shift: f64| {
+            let mut moved = rows.clone();
+            for (_, row) in &mut moved {
+                row.reward = scale * row.reward + shift;
+                row.predicted = scale * row.predicted + shift;
+                row.expected = scale * row.expected + shift;
+            }
+            suite(&moved).finish()
+        };
+        let Ok(before) = suite(&rows).finish() else { return Ok(()); };
+        let of = |values: &[echo_sim::estimators::Value], name: &str| {
+            let value = values.iter().find(|v| v.estimator == name).unwrap();
+            (value.value, value.standard_error)
+        };
+        // Without a shift everything scales; with one, what is weighted to a sum of 1.
+        for (shift, names) in [
+            (0.0, &["ips", "snips", "cips(10)", "csnips(10)", "dm", "dr", "sndr", "sg-dr(0.1)", "dr-os(10)", "switch-dr(10)"][..]),
+            (shift, &["snips", "csnips(10)", "dm", "dr", "sndr", "sg-dr(0.1)", "dr-os(10)", "switch-dr(10)"]),
+        ] {
+            let after = moved(shift).unwrap();
+            for name in names {
+                let ((value, error), (expected, expected_error)) = (of(&after, name), of(&before, name));
+                prop_assert!((value - (scale * expected + shift)).abs() < 1e-9 * (1.0 + value.abs()), "{}", name);
+                prop_assert!((error - scale * expected_error).abs() < 1e-9 * (1.0 + error), "{}", name);
+            }
+        }
+    }
+
+    #[test]
+    fn where_every_arm_was_served_in_its_share_the_value_is_exact(
+        rewards in prop::collection::vec((0.0_f64..=1.0, 0.0_f64..=1.0, 0.0_f64..=1.0, 0.0_f64..=1.0), 1..20),
+        first in 0.05_f64..0.95,
+    ) {
+        // Each context comes four times: under a logging policy of (1/4, 3/4), once with the first arm, three times with
+        // the second. Predictions may be what they will.
+        let (logged, target) = ([0.25, 0.75], [first, 1.0 - first]);
+        let mut rows = Vec::new();
+        let mut truth = 0.0;
+        for (a, b, p, q) in &rewards {
+            truth += (target[0] * a + target[1] * b) / rewards.len() as f64;
+            for arm in [0, 1, 1, 1] {
+                rows.push((rows.len() as u64, Terms {
+                    weight: target[arm] / logged[arm],
+                    reward: [*a, *b][arm],
+                    predicted: [*p, *q][arm],
+                    expected: target[0] * p + target[1] * q,
+                    spread: None,
+                    epoch: None,
+                    user: None,
+                    is_match: None,
+                }));
+            }
+        }
+        let values = suite(&rows).finish().unwrap();
+        for name in ["ips", "snips", "dr", "sndr"] {
+            let value = values.iter().find(|v| v.estimator == name).unwrap().value;
+            prop_assert!((value - truth).abs() < 1e-12, "{}: {} {}", name, value, truth);
         }
     }
 

@@ -8,8 +8,8 @@ use echo_sim::foreign::{
     ColumnMap, ForeignEvaluation, ForeignSettings, evaluate_foreign, roll_out_foreign,
 };
 use echo_sim::{
-    EvaluationSettings, Level, ReplayError, RolloutSettings, RowOptions, compare, evaluate, export,
-    rollout,
+    EvaluationSettings, Level, LogRows, ReplayError, RolloutSettings, RowOptions, Used, compare,
+    evaluate, export, rollout,
 };
 use tempfile::TempDir;
 
@@ -190,6 +190,67 @@ fn a_snapshot_is_worth_the_same_on_a_log_and_on_its_export() {
         other.value
     );
     assert_eq!(foreign.rows, own.rows.rows);
+}
+
+#[test]
+fn a_table_of_probabilities_is_worth_what_its_policy_is() {
+    let world = World::new(1_000, "uniform", Life::Plain, 6);
+    let folder = tempfile::tempdir().unwrap();
+    let value = |target: &str| {
+        let mut settings = EvaluationSettings::new(target.parse().unwrap());
+        settings.split = None;
+        evaluate(world.path(), &settings)
+    };
+    let named = value("always:copy").unwrap();
+    // An exported log gives the decisions; its probabilities are those of the log.
+    let export = |name: &str| {
+        let path = folder.path().join(name);
+        export(world.path(), &RowOptions::default(), &path).unwrap();
+        format!("table:{}", path.display())
+    };
+    let logged = value(&export("log.parquet")).unwrap();
+    assert!((logged.estimates[0].value - logged.logged.value).abs() < 1e-12);
+    let mut ids = Vec::new();
+    LogRows::scan(world.path(), RowOptions::default())
+        .unwrap()
+        .rows(0, |row| {
+            ids.push(row.id);
+            Ok(Used::Row)
+        })
+        .unwrap();
+    let table = |line: &dyn Fn(u128) -> String| {
+        let path = folder.path().join("table.csv");
+        let lines: Vec<String> = ids.iter().map(|id| line(*id)).collect();
+        let text = format!("decision,p_copy@1,p_ngram@1,p_else\n{}", lines.join("\n"));
+        fs::write(&path, text).unwrap();
+        value(&format!("table:{}", path.display()))
+    };
+    let same = table(&|id| format!("{id:032x},1,0,0")).unwrap();
+    for (ours, theirs) in same.values.iter().zip(&named.values) {
+        assert_eq!(ours, theirs);
+    }
+    let cases: [(&dyn Fn(u128) -> String, &str); 4] = [
+        (
+            &|id| format!("{id:032x},0.5,0.4,0"),
+            "row 1: its probabilities",
+        ),
+        (&|_| format!("{:032x},1,0,0", 7), "row 2: decision"),
+        (&|id| format!("{id:x}z,1,0,0"), "no id of a decision"),
+        (
+            &|id| format!("{id:032x},0.5,0,0.5"),
+            "the arms that were eligible",
+        ),
+    ];
+    for (line, words) in cases {
+        let told = table(line).unwrap_err().to_string();
+        assert!(told.contains(words), "{told}");
+    }
+    // Decisions that it lacks are left out, and too many of them are refused.
+    let missing = table(&|id| format!("{:032x},1,0,0", id ^ (1 << 100))).unwrap_err();
+    assert!(
+        matches!(missing, ReplayError::Undefined { .. }),
+        "{missing}"
+    );
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use echo_sim::estimators::{Selected, SuiteSettings, Value};
-use echo_sim::{Interval, Level};
+use echo_sim::estimators::{Breadth, Selected, SuiteSettings, Value};
+use echo_sim::{Interval, Level, WeightSummary};
 
 use crate::table::table;
 
@@ -61,6 +61,16 @@ impl Arguments {
         !self.estimators.is_empty()
     }
 
+    /// Only what is shown is computed, where that is plain; splits compare all.
+    fn breadth(&self) -> Breadth {
+        let is_plain = |name: &String| Breadth::PLAIN.contains(&name.as_str());
+        if self.are_named() && !self.choose_estimator && self.estimators.iter().all(is_plain) {
+            Breadth::Plain
+        } else {
+            Breadth::All
+        }
+    }
+
     pub(super) fn settings(&self, level: Level) -> Result<SuiteSettings, String> {
         for (name, constants) in [
             ("clips", &self.clips),
@@ -73,6 +83,7 @@ impl Arguments {
         }
         Ok(SuiteSettings {
             level,
+            breadth: self.breadth(),
             clips: self.clips.clone(),
             shrinkages: self.shrinkages.clone(),
             grid: self.slope.clone(),
@@ -171,6 +182,14 @@ pub(super) fn print(values: &[Value]) {
              it says: these are values only."
         );
     }
+}
+
+/// How large weights are, in words.
+pub(super) fn quantiles(weights: &WeightSummary) -> String {
+    let [half, most, nearly_all, all_but_few] = weights.quantiles.map(|at| at.weight);
+    format!(
+        "median weight {half:.2}; 90 % are at most {most:.2}, 99 % {nearly_all:.2}, 99.9 % {all_but_few:.2}"
+    )
 }
 
 fn name(value: &Value) -> String {

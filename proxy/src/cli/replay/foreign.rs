@@ -101,6 +101,7 @@ fn print(evaluation: &ForeignEvaluation) {
         100.0 * weights.largest_share,
         weights.effective_sample_size
     );
+    println!("            {}", estimators::quantiles(weights));
     if let Some(rate) = evaluation.match_rate {
         println!("matches     {:.1} % of the rows", 100.0 * rate);
     }
