@@ -2,33 +2,17 @@
 
 Called by the bench program `beside-obp` with the number of rows. Prints one JSON object of seconds. The log is made
 before the clock starts: 10 arms, a logging policy that is drawn for each row, a target that prefers one arm, and predicted
-rewards. What obp imports and does not need here (torch, plots) is replaced by stubs.
+rewards.
 """
 
 import json
 import sys
 import time
-import types
 
-
-class Stub(types.ModuleType):
-    """A module of which every name is an empty class."""
-
-    __path__ = []
-
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return sys.modules.get(f"{self.__name__}.{name}") or type(name, (), {})
-
-
-torch = ["torch", "torch.nn", "torch.nn.functional", "torch.optim", "torch.utils", "torch.utils.data"]
-for name in [*torch, "matplotlib", "matplotlib.pyplot", "seaborn", "pyieoe", "pyieoe.evaluator"]:
-    sys.modules[name] = Stub(name)
-
-import numpy as np  # noqa: E402
-import obp  # noqa: E402
-from obp.ope.estimators import DoublyRobust, InverseProbabilityWeighting, SelfNormalizedInverseProbabilityWeighting  # noqa: E402
+import stubs  # noqa: F401
+import numpy as np
+import obp
+from obp.ope.estimators import DoublyRobust, InverseProbabilityWeighting, SelfNormalizedInverseProbabilityWeighting
 
 ROWS, ARMS = int(sys.argv[1]), 10
 random = np.random.default_rng(1)

@@ -5,6 +5,8 @@
 //!   `echo-proxy`: added latency, throughput, processor time, memory. The program `load` runs it.
 //! - [`bakeoff`] runs policies over data sets whose every reward is known; the program of that name tells the
 //!   loss.
+//! - [`evaluation`] draws logs of which every policy's value is known.
+//! - [`python`] installs the programs that ours are compared with.
 //! - [`report`] keeps tables in `benches/runs`.
 //!
 //! ```
@@ -22,5 +24,6 @@ pub mod bakeoff;
 pub mod error;
 pub mod evaluation;
 pub mod load;
+pub mod python;
 pub mod report;
 pub mod scene;

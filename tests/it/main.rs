@@ -14,6 +14,7 @@ mod upstream;
 
 mod bad_http;
 mod bad_input;
+mod bandit_data;
 mod captures;
 mod command_line;
 mod config;

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use clap::Parser;
-use echo_benches::report;
+use echo_benches::{python, report};
 use echo_policy::{DrawKey, Event, FeatureSchema, Features, Policy, PolicySpec, RewardState};
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let contexts = folder.path().join("contexts.json");
     std::fs::write(&contexts, as_json(&rows).to_string())?;
-    let python = python()?;
+    let python = installed()?;
     let mut lines = Vec::new();
     for spec in ["randucb", "squarecb", "linucb"] {
         let (decide_us, learn_us) = ours(spec, &rows)?;
@@ -165,40 +165,14 @@ fn ours(spec: &str, rows: &[Row]) -> Result<(f64, f64), Box<dyn Error>> {
     Ok((decide * 1e6, learn * 1e6))
 }
 
-/// A Python with VW in it.
-fn python() -> Result<PathBuf, Box<dyn Error>> {
-    let own = std::env::current_exe()?;
-    let folder = own
-        .parent()
-        .and_then(|folder| folder.parent())
-        .ok_or("no target folder")?
-        .join("vw");
-    let python = folder.join("bin/python");
-    let is_there = Command::new(&python)
-        .args(["-c", "import vowpalwabbit"])
-        .output();
-    if is_there.is_ok_and(|output| output.status.success()) {
-        return Ok(python);
-    }
-    eprintln!("installing Vowpal Wabbit in {} ...", folder.display());
-    let made = Command::new("python3")
-        .args(["-m", "venv", "--clear"])
-        .arg(&folder)
-        .status()?;
+/// A Python with Vowpal Wabbit in it.
+fn installed() -> Result<PathBuf, Box<dyn Error>> {
     let wanted = concat!(env!("CARGO_MANIFEST_DIR"), "/vw/requirements.txt");
-    let install = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--requirement",
-        wanted,
-    ];
-    if made.success() && Command::new(&python).args(install).status()?.success() {
-        return Ok(python);
-    }
-    Err("Vowpal Wabbit cannot be installed from PyPI".into())
+    Ok(python::environment(
+        "vw",
+        "vowpalwabbit",
+        &[&["--requirement", wanted]],
+    )?)
 }
 
 fn table(lines: &[Value]) -> String {
