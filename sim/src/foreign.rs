@@ -8,6 +8,7 @@ mod dsjson;
 mod evaluation;
 mod fitted;
 mod layout;
+mod learned;
 mod model;
 mod notes;
 mod pass;
@@ -23,6 +24,7 @@ use crate::estimators::Value;
 use compared::compared;
 use fitted::Fitted;
 use layout::{Layout, Logged};
+use learned::learn;
 use notes::notes;
 use pass::{Pass, Sums};
 use target::Target;
@@ -39,7 +41,8 @@ pub(crate) use reader::{Column, Source};
 pub type Progress<'a> = &'a (dyn Fn(u64) + Sync);
 
 /// Evaluates a policy on a foreign log in one pass, or in two where something of the whole log must be known first
-/// (a fitted table, the positions of a slate). Memory does not grow with the rows. `progress` is told how many rows
+/// (a fitted table, the positions of a slate, what a policy learns from). Memory does not grow with the rows, unless the
+/// target learns. `progress` is told how many rows
 /// have been read since it was told last.
 ///
 /// # Errors
@@ -76,7 +79,8 @@ pub fn evaluate_foreign(
         .chain(others)
         .collect();
     let layout = Layout::new(&map, &settings.folder, &targets, &header, with_columns);
-    let layout = layout.map_err(at)?;
+    let mut layout = layout.map_err(at)?;
+    let learned = learn(&source, &mut layout).map_err(at)?;
     if !settings.suite.has_predictions {
         predictions = PredictionSource::None;
     }
@@ -109,7 +113,9 @@ pub fn evaluate_foreign(
         return Err(EstimateError::NoRows.into());
     }
     check_rows(&layout, sums.suite.rows()).map_err(at)?;
-    Ok(evaluation(settings, &layout, predictions, sums)?)
+    let mut evaluation = evaluation(settings, &layout, predictions, sums)?;
+    evaluation.notes.splice(0..0, learned);
+    Ok(evaluation)
 }
 
 /// Whether layout and target fit what is asked.
@@ -137,13 +143,16 @@ fn check(settings: &ForeignSettings, layout: &Layout, fitted: &Fitted) -> Result
 
 /// Whether a target that has a row of its own for each of the log has as many.
 fn check_rows(layout: &Layout, rows: u64) -> Result<(), String> {
-    let arms = layout.arms.len();
+    let (arms, all) = (layout.arms.len(), rows + layout.from - 1);
     for target in std::iter::once(&layout.target).chain(&layout.others) {
         match target {
-            Target::Rows(all) if all.len() as u64 != rows * arms as u64 => {
+            Target::Rows {
+                from,
+                probabilities,
+            } if probabilities.len() as u64 != (all + 1 - from) * arms as u64 => {
                 return Err(format!(
-                    "the target has probabilities for {} rows, and the log has {rows}",
-                    all.len() / arms
+                    "the target has probabilities for {} rows, and the log has {all}",
+                    probabilities.len() / arms
                 ));
             }
             _ => {}
@@ -180,6 +189,7 @@ fn evaluation(
         input: settings.input.display().to_string(),
         target: settings.target.clone(),
         rows: sums.suite.rows(),
+        from_row: layout.from,
         arms: layout.arms.len(),
         logged: layout.unscaled(sums.rewards / sums.suite.rows() as f64),
         predictions: predictions.to_string(),

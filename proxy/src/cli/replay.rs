@@ -34,8 +34,8 @@ pub(super) struct Arguments {
     #[command(flatten)]
     with_arm: with_arm::Arguments,
     /// The policy to evaluate: latest, best-fixed, logged:VERSION, snapshot:FILE, table:FILE, a program by process:COMMAND, or a
-    /// policy such as uniform, always:ARM or squarecb:gamma=2. With --input: uniform, logged,
-    /// always:ARM, snapshot:FILE, process:COMMAND, or a name under [targets] in the column map
+    /// policy such as uniform, always:ARM or squarecb:gamma=2. With --input: uniform, logged, best-fixed,
+    /// always:ARM, a policy that learns, snapshot:FILE, process:COMMAND, or a name under [targets] in the column map
     #[arg(
         long,
         visible_alias = "target",

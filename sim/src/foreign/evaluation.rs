@@ -21,7 +21,8 @@ pub struct ForeignSettings {
     pub map: Option<ColumnMap>,
     /// The folder that files named in the map are looked for in.
     pub folder: PathBuf,
-    /// `uniform`, `logged`, `always:ARM`, `process:COMMAND`, `snapshot:FILE`, or the name of a target in the map.
+    /// `uniform`, `logged`, `always:ARM`, `best-fixed`, a policy that learns as `echo-policy` writes it, `process:COMMAND`,
+    /// `snapshot:FILE`, or the name of a target in the map.
     pub target: String,
     /// Policies to compare with it on the same rows, named likewise.
     pub compare: Vec<String>,
@@ -74,8 +75,10 @@ pub struct ForeignEvaluation {
     pub input: String,
     /// The policy evaluated.
     pub target: String,
-    /// Rows read, all of them used.
+    /// Rows evaluated.
     pub rows: u64,
+    /// The first of them, from 1: a target that learns has the first half of the log to learn from.
+    pub from_row: u64,
     /// Number of arms.
     pub arms: usize,
     /// Mean logged reward: the value of the policy that wrote the log.

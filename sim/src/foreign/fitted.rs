@@ -119,6 +119,9 @@ fn sampled(
                 let arm = layout.served(batch, row)?;
                 let position = layout.position(batch, row)?;
                 let mut weight = 1.0;
+                if is_more_robust && batch.first + (row as u64) < layout.from {
+                    continue;
+                }
                 if is_more_robust {
                     let propensity = logged_probability(layout, batch, row, arm, &mut logged)?;
                     let place = positions.get(&position).copied().unwrap_or(0);

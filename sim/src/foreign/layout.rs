@@ -41,6 +41,8 @@ pub(crate) struct Layout {
     /// Policies to compare with it.
     pub(crate) others: Vec<Target>,
     pub(crate) logged: Logged,
+    /// The first row that is evaluated, from 1: those before it are learned from.
+    pub(crate) from: u64,
     pub(crate) predictions: Option<Vec<usize>>,
     pub(crate) position: Option<usize>,
     pub(crate) user: Option<usize>,
@@ -154,6 +156,7 @@ impl Layout {
             target,
             others,
             logged,
+            from: 1,
             predictions,
             position,
             user,

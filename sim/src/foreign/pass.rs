@@ -60,7 +60,9 @@ impl Sums {
 impl Pass<'_> {
     pub(super) fn take(&self, sums: &mut Sums, batch: &Batch) -> Result<(), String> {
         for row in 0..batch.rows {
-            self.row(sums, batch, row)?;
+            if batch.first + row as u64 >= self.layout.from {
+                self.row(sums, batch, row)?;
+            }
         }
         Ok(())
     }

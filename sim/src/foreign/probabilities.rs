@@ -66,10 +66,18 @@ pub(super) fn target_probabilities(
             target.resize(arms, epsilon / arms as f64);
             target[best] += 1.0 - epsilon;
         }
-        Target::Rows(all) => {
-            let start = usize::try_from(number - 1)
-                .unwrap_or(usize::MAX)
-                .saturating_mul(arms);
+        Target::BestFixed | Target::Spec(_) => {
+            return Err("the target has not learned yet".to_owned());
+        }
+        Target::Rows {
+            from,
+            probabilities: all,
+        } => {
+            let place = number.checked_sub(*from).map(usize::try_from);
+            let start = match place {
+                Some(Ok(place)) => place.saturating_mul(arms),
+                _ => usize::MAX,
+            };
             let own = all.get(start..start.saturating_add(arms));
             let own = own.ok_or_else(|| format!("row {number}: the target has no such row"))?;
             target.clear();

@@ -59,7 +59,11 @@ pub fn roll_out_foreign(
     Ok(rolled)
 }
 
-fn rollout_rows(source: &Source<'_>, layout: &Layout) -> Result<Vec<RolloutRow>, String> {
+/// The rows of the log as a policy would have met them.
+pub(super) fn rollout_rows(
+    source: &Source<'_>,
+    layout: &Layout,
+) -> Result<Vec<RolloutRow>, String> {
     if matches!(layout.logged, Logged::Unknown) {
         return Err(
             "rows are accepted by their logged probabilities, which are not known".to_owned(),

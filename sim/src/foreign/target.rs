@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use echo_policy::{FeatureSchema, Policy, Snapshot};
+use echo_policy::{FeatureSchema, Policy, PolicySpec, Snapshot};
 
 use super::columns::{ColumnMap, TargetColumns, expand};
 use super::layout::Wanted;
@@ -24,15 +24,28 @@ pub(crate) enum Target {
     /// Probability of each arm, for one position or for each.
     Table(Vec<Vec<f64>>),
     /// Probability of each arm for each row, one row after the other.
-    Rows(Arc<Vec<f64>>),
+    Rows {
+        /// The first row, from 1.
+        from: u64,
+        probabilities: Arc<Vec<f64>>,
+    },
+    /// The arm that earned most in the first half.
+    BestFixed,
+    /// One of Echo's policies, which learns from the first half.
+    Spec(PolicySpec),
     Process(Arc<PolicyProcess>),
     /// A snapshot of one of Echo's policies.
     Policy(Arc<Policy>),
 }
 
 impl Target {
-    /// From what the command line says: `uniform`, `logged`, `always:ARM`, `process:COMMAND`, `snapshot:FILE`, or the name
-    /// of a target in the map.
+    /// Whether it takes something from the first half of the log, and must be made ready by that.
+    pub(crate) fn learns(&self) -> bool {
+        matches!(self, Self::BestFixed | Self::Spec(_))
+    }
+
+    /// From what the command line says: `uniform`, `logged`, `always:ARM`, `best-fixed`, a policy that learns,
+    /// `process:COMMAND`, `snapshot:FILE`, or the name of a target in the map.
     pub(crate) fn find(
         text: &str,
         map: &ColumnMap,
@@ -47,6 +60,7 @@ impl Target {
         match text.split_once(':') {
             None if text == "uniform" => Ok(Self::Uniform),
             None if text == "logged" => Ok(Self::Logged),
+            None if text == "best-fixed" => Ok(Self::BestFixed),
             Some(("always", arm)) => {
                 let place = arms.iter().position(|known| known == arm);
                 let unknown = || format!("no arm is called {arm:?}; there are {}", arms.join(", "));
@@ -58,10 +72,16 @@ impl Target {
             }
             Some(("snapshot", file)) => policy(Path::new(file)).map(Self::Policy),
             _ => {
+                let reason = match text.parse::<PolicySpec>() {
+                    Ok(spec) if spec.rule().learns() => return Ok(Self::Spec(spec)),
+                    Ok(_) => "it learns nothing".to_owned(),
+                    Err(error) => error.to_string(),
+                };
                 let named: Vec<&str> = map.targets.keys().map(String::as_str).collect();
                 Err(format!(
-                    "unknown target {text:?}: give uniform, logged, always:ARM, process:COMMAND, snapshot:FILE, or one of \
-                     [targets] in the map ({})",
+                    "unknown target {text:?}: give uniform, logged, always:ARM, best-fixed, a policy that learns such as \
+                     squarecb:gamma=2, process:COMMAND, snapshot:FILE, or one of [targets] in the map ({}). As a \
+                     policy: {reason}",
                     named.join(", ")
                 ))
             }
@@ -93,7 +113,10 @@ impl Target {
             TargetColumns::Rows {
                 rows,
                 probabilities,
-            } => rows_of(&folder.join(rows), probabilities, arms).map(Self::Rows),
+            } => Ok(Self::Rows {
+                from: 1,
+                probabilities: rows_of(&folder.join(rows), probabilities, arms)?,
+            }),
             TargetColumns::Process { process } => {
                 let process = PolicyProcess::start(process)?;
                 Ok(Self::Process(Arc::new(process)))

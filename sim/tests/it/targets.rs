@@ -334,6 +334,45 @@ fn policies_let_loose_on_a_uniform_log_do_as_they_would_have() {
 }
 
 #[test]
+fn what_learns_from_a_foreign_log_is_evaluated_on_its_second_half() {
+    let folder = tempfile::tempdir().unwrap();
+    world(&folder, 8_000);
+    let value = |target: &str| evaluated(folder.path(), MAP, target, "tabular").unwrap();
+    let best = value("best-fixed");
+    assert_eq!((best.rows, best.from_row), (4_000, 4_001));
+    let named = best
+        .notes
+        .iter()
+        .find(|note| note.starts_with("best-fixed is"));
+    let arm = named
+        .unwrap()
+        .split(' ')
+        .nth(2)
+        .unwrap()
+        .trim_end_matches(',');
+    let learned = value("randucb:floor=0.02");
+    assert_eq!((learned.rows, learned.from_row), (4_000, 4_001));
+    // The best arm hangs on the context, which the fixed one cannot follow.
+    let (fixed, learned) = (
+        best.estimate("dr").unwrap(),
+        learned.estimate("dr").unwrap(),
+    );
+    assert!(
+        learned.value > fixed.value + 3.0 * (learned.standard_error + fixed.standard_error),
+        "{learned:?} {fixed:?}"
+    );
+    let always = value(&format!("always:{arm}"));
+    assert_eq!((always.rows, always.from_row), (8_000, 1));
+    for (target, words) in [
+        ("uniform:x=1", "unknown target"),
+        ("softmax:floor=2", "floor"),
+    ] {
+        let told = evaluated(folder.path(), MAP, target, "tabular").unwrap_err();
+        assert!(told.contains(words), "{told}");
+    }
+}
+
+#[test]
 fn policies_are_let_loose_on_a_foreign_log_as_well() {
     let folder = tempfile::tempdir().unwrap();
     let truth = world(&folder, 8_000);
