@@ -1,3 +1,4 @@
+use crate::widest::{Work, widest};
 use serde::{Deserialize, Serialize};
 
 use crate::triangle::packed_length;
@@ -58,6 +59,20 @@ impl ArmSums {
     }
 
     fn accumulate(&mut self, x: &[f32], reward: f64, times: f64) {
+        widest(Addition {
+            to: self,
+            x,
+            reward,
+            times,
+        });
+    }
+
+    #[expect(
+        clippy::inline_always,
+        reason = "to have the instructions of its caller"
+    )]
+    #[inline(always)]
+    fn accumulate_at_once(&mut self, x: &[f32], reward: f64, times: f64) {
         self.reward += times * reward;
         self.reward_squared += times * (reward * reward);
         let mut start = 0;
@@ -102,5 +117,22 @@ impl ArmSums {
         self.x.len() == dimension
             && self.xr.len() == dimension
             && self.xx.len() == packed_length(dimension)
+    }
+}
+
+struct Addition<'a> {
+    to: &'a mut ArmSums,
+    x: &'a [f32],
+    reward: f64,
+    times: f64,
+}
+
+impl Work for Addition<'_> {
+    type Output = ();
+
+    #[expect(clippy::inline_always, reason = "as the trait says")]
+    #[inline(always)]
+    fn run(self) {
+        self.to.accumulate_at_once(self.x, self.reward, self.times);
     }
 }

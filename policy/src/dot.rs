@@ -2,6 +2,11 @@
 ///
 /// Four running sums, so that the processor can work on several products at once; the order of
 /// additions is fixed by this text, never by the compiler, so results repeat bit for bit.
+#[expect(
+    clippy::inline_always,
+    reason = "to have the instructions of its caller"
+)]
+#[inline(always)]
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; LANES];
     let (mut a, mut b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
@@ -19,11 +24,17 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     fold(sums) + tail
 }
 
+#[expect(
+    clippy::inline_always,
+    reason = "to have the instructions of its caller"
+)]
+#[inline(always)]
 fn fold(sums: [f64; LANES]) -> f64 {
     ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
 }
 
-const LANES: usize = 8;
+/// Sums that run side by side.
+pub(crate) const LANES: usize = 8;
 
 #[cfg(test)]
 mod tests {

@@ -3,22 +3,29 @@ use crate::dot::dot;
 use crate::triangle::Cholesky;
 #[cfg(test)]
 use crate::triangle::column;
+use crate::widest::{Work, widest};
 
 /// One arm's ridge regression, kept up with one event at a time.
 ///
 /// With A = sum x x' + lambda I it holds A^-1, u = A^-1 sum x r and v = A^-1 sum x, so that the weights for a mean
 /// reward m are u - m v. An event changes A by x x', and A^-1 by the formula of Sherman and Morrison (1950), in
-/// about 3 d^2 multiply-adds. Rounding errors of such steps add up, so that after [`STEPS`] of them all is solved
-/// anew from the sums.
+/// about 3 d^2 multiply-adds. Such steps wait until there are [`PENDING`] of them, since the matrix is large and the steps
+/// are small. Rounding errors add up, so that after [`STEPS`] of them all is solved anew from the sums.
 #[derive(Debug, Clone)]
 pub(crate) struct Inverse {
     dimension: usize,
-    /// A^-1 by rows, all of it.
+    /// A^-1 by rows, all of it, but for the steps that wait.
     rows: Vec<f64>,
+    /// Vectors w, one after the other, and numbers s: A^-1 is less by the sum of s w w'.
+    pending: Vec<f64>,
+    scales: Vec<f64>,
     u: Vec<f64>,
     v: Vec<f64>,
     steps: u32,
 }
+
+/// Steps that are taken at once.
+const PENDING: usize = 8;
 
 /// Events after which the inverse is computed anew.
 const STEPS: u32 = 4_096;
@@ -26,11 +33,6 @@ const STEPS: u32 = 4_096;
 impl Inverse {
     /// Solves the systems of some sums, whose A is factored already.
     pub(crate) fn from_factor(factor: &Cholesky, sums: &ArmSums, dimension: usize) -> Self {
-        let mut rows = vec![0.0; dimension * dimension];
-        for (i, row) in rows.chunks_exact_mut(dimension.max(1)).enumerate() {
-            row[i] = 1.0;
-            factor.solve(row);
-        }
         let solve = |sums: &[f64]| {
             let mut solved = sums.to_vec();
             factor.solve(&mut solved);
@@ -38,7 +40,9 @@ impl Inverse {
         };
         Self {
             dimension,
-            rows,
+            rows: factor.inverse(),
+            pending: Vec::with_capacity(PENDING * dimension),
+            scales: Vec::with_capacity(PENDING),
             u: solve(&sums.xr),
             v: solve(&sums.x),
             steps: 0,
@@ -58,7 +62,21 @@ impl Inverse {
 
     /// Takes an event in. `leaning` is A^-1 times some vector, and stays so.
     pub(crate) fn add(&mut self, x: &[f64], reward: f64, leaning: &mut [f64]) {
-        let w = self.times_sparse(x);
+        widest(Addition {
+            to: self,
+            x,
+            reward,
+            leaning,
+        });
+    }
+
+    #[expect(
+        clippy::inline_always,
+        reason = "to have the instructions of its caller"
+    )]
+    #[inline(always)]
+    fn add_at_once(&mut self, x: &[f64], reward: f64, leaning: &mut [f64]) {
+        let w = self.times(x);
         let scale = 1.0 / (1.0 + dot(x, &w));
         let (u, v) = (reward - dot(x, &self.u), 1.0 - dot(x, &self.v));
         for (i, w_i) in w.iter().enumerate() {
@@ -69,13 +87,42 @@ impl Inverse {
         for (entry, w_i) in leaning.iter_mut().zip(&w) {
             *entry -= w_i * along;
         }
-        for (row, w_i) in self.rows.chunks_exact_mut(self.dimension).zip(&w) {
-            let step = w_i * scale;
-            for (entry, w_j) in row.iter_mut().zip(&w) {
-                *entry -= step * w_j;
-            }
+        self.pending.extend_from_slice(&w);
+        self.scales.push(scale);
+        if self.scales.len() == PENDING {
+            self.settle_at_once();
         }
         self.steps += 1;
+    }
+
+    /// Takes the steps that wait.
+    pub(crate) fn settle(&mut self) {
+        widest(Settlement(self));
+    }
+
+    #[expect(
+        clippy::inline_always,
+        reason = "to have the instructions of its caller"
+    )]
+    #[inline(always)]
+    fn settle_at_once(&mut self) {
+        // Always as many, so that they stay in registers; those that are missing are of no size.
+        let d = self.dimension.max(1);
+        self.pending.resize(PENDING * d, 0.0);
+        self.scales.resize(PENDING, 0.0);
+        let w: [&[f64]; PENDING] = std::array::from_fn(|k| &self.pending[k * d..(k + 1) * d]);
+        for (i, row) in self.rows.chunks_exact_mut(d).enumerate() {
+            let steps: [f64; PENDING] = std::array::from_fn(|k| self.scales[k] * w[k][i]);
+            for (j, entry) in row.iter_mut().enumerate() {
+                let mut sum = 0.0;
+                for k in 0..PENDING {
+                    sum += steps[k] * w[k][j];
+                }
+                *entry -= sum;
+            }
+        }
+        self.pending.clear();
+        self.scales.clear();
     }
 
     /// How the weights change with the mean reward: each falls by so much for every unit of it.
@@ -94,12 +141,12 @@ impl Inverse {
         dot(&x, &self.times(&x)).max(0.0)
     }
 
-    /// Entry (i, j) of A^-1.
+    /// Entry (i, j) of A^-1, once it is settled.
     pub(crate) fn entry(&self, i: usize, j: usize) -> f64 {
         self.rows[i * self.dimension + j]
     }
 
-    /// Takes lambda^2 A^-1 off an upper triangle packed by columns.
+    /// Takes lambda^2 A^-1, once it is settled, off an upper triangle packed by columns.
     pub(crate) fn subtract_square(&self, lambda: f64, packed: &mut [f64]) {
         let mut start = 0;
         for (j, row) in self.rows.chunks_exact(self.dimension.max(1)).enumerate() {
@@ -110,20 +157,26 @@ impl Inverse {
         }
     }
 
-    /// A^-1 x.
-    pub(crate) fn times(&self, x: &[f64]) -> Vec<f64> {
-        let rows = self.rows.chunks_exact(self.dimension.max(1));
-        rows.map(|row| dot(row, x)).collect()
-    }
-
     /// A^-1 x, at a cost that goes with the entries of x that are not zero: A^-1 is symmetric, so that its rows are its
     /// columns.
-    fn times_sparse(&self, x: &[f64]) -> Vec<f64> {
+    #[expect(
+        clippy::inline_always,
+        reason = "to have the instructions of its caller"
+    )]
+    #[inline(always)]
+    pub(crate) fn times(&self, x: &[f64]) -> Vec<f64> {
         let mut product = vec![0.0; self.dimension];
         let columns = self.rows.chunks_exact(self.dimension.max(1));
         for (&x, column) in x.iter().zip(columns).filter(|(x, _)| **x != 0.0) {
             for (sum, entry) in product.iter_mut().zip(column) {
                 *sum += x * entry;
+            }
+        }
+        let pending = self.pending.chunks_exact(self.dimension.max(1));
+        for (w, scale) in pending.zip(&self.scales) {
+            let along = dot(w, x) * scale;
+            for (sum, w) in product.iter_mut().zip(w) {
+                *sum -= along * w;
             }
         }
         product
@@ -148,6 +201,35 @@ impl Inverse {
     }
 }
 
+struct Addition<'a> {
+    to: &'a mut Inverse,
+    x: &'a [f64],
+    reward: f64,
+    leaning: &'a mut [f64],
+}
+
+impl Work for Addition<'_> {
+    type Output = ();
+
+    #[expect(clippy::inline_always, reason = "as the trait says")]
+    #[inline(always)]
+    fn run(self) {
+        self.to.add_at_once(self.x, self.reward, self.leaning);
+    }
+}
+
+struct Settlement<'a>(&'a mut Inverse);
+
+impl Work for Settlement<'_> {
+    type Output = ();
+
+    #[expect(clippy::inline_always, reason = "as the trait says")]
+    #[inline(always)]
+    fn run(self) {
+        self.0.settle_at_once();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +250,13 @@ mod tests {
                 one_by_one.add(&wide, *reward, &mut []);
             }
             let at_once = Inverse::new(&sums, lambda, 5).unwrap();
+            // What waits counts already.
+            let x: Vec<f64> = (0..5).map(|i| f64::from(i) - 1.5).collect();
+            let before = one_by_one.times(&x);
+            one_by_one.settle();
+            for (a, b) in before.iter().zip(one_by_one.times(&x)) {
+                prop_assert!((a - b).abs() < 1e-9 * (1.0 + a.abs()), "{} {}", a, b);
+            }
             prop_assert!(one_by_one.error(&sums, lambda) < 1e-9);
             for (a, b) in one_by_one.theta(0.5).zip(at_once.theta(0.5)) {
                 prop_assert!((a - b).abs() < 1e-9, "{} {}", a, b);

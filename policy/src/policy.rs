@@ -4,6 +4,7 @@ use crate::policies::{
     uniform,
 };
 use crate::prior::Prior;
+use crate::query::Query;
 use crate::ridge::{Fitting, Ridge};
 use crate::{
     Distribution, DrawKey, Event, Features, LinearModel, PolicyError, PolicySpec, RewardState,
@@ -101,7 +102,7 @@ impl Policy {
     /// A policy that learns by itself, one event at a time: for one thread that decides and learns, as a
     /// simulation does. It decides as [`Policy::build`] would after each event, up to rounding, but that the
     /// variance of the noise and a prior of `lambda=auto` are those of a while ago: they are taken anew whenever
-    /// there are a quarter more events.
+    /// there are half as many events more.
     ///
     /// # Errors
     /// As [`Policy::build`].
@@ -168,7 +169,9 @@ impl Policy {
     /// If the context has another dimension.
     pub fn prediction(&self, features: &Features, arm: &str) -> Result<f64, PolicyError> {
         self.check(features)?;
-        Ok(self.predictions(&[arm], features)[0])
+        let arms = [arm];
+        let query = Query::new(&arms, features.as_slice());
+        Ok(self.predictions(&query, &self.ridge.places(&arms))[0])
     }
 
     /// The probability of every given arm, in the order given.
@@ -186,10 +189,12 @@ impl Policy {
         arms: &[&str],
         key: DrawKey,
     ) -> Result<Distribution, PolicyError> {
-        check_arms(arms)?;
+        let places = self.ridge.places(arms);
+        check_arms(arms, &places)?;
         self.check(features)?;
-        let mut probabilities = self.scores(features, arms)?;
-        self.weigh(&mut probabilities, features, arms, key)?;
+        let query = Query::new(arms, features.as_slice());
+        let mut probabilities = self.scores(&query, &places)?;
+        self.weigh(&mut probabilities, &query, &places, key)?;
         floor::mix(&mut probabilities, self.spec.floor);
         if !self.spec.bounds.is_empty() {
             share::keep(&mut probabilities, arms, &self.spec.bounds, self.spec.floor);
@@ -222,22 +227,24 @@ impl Policy {
         })
     }
 
-    fn predictions(&self, arms: &[&str], features: &Features) -> Vec<f64> {
-        let x = features.as_slice();
+    fn predictions(&self, query: &Query<'_>, places: &[Option<usize>]) -> Vec<f64> {
         match &self.model {
-            Some(model) => arms.iter().map(|arm| model.prediction(arm, x)).collect(),
-            None => self.ridge.predictions(arms, x),
+            Some(model) => {
+                let arms = query.arms.iter();
+                arms.map(|arm| model.prediction(arm, query.x)).collect()
+            }
+            None => self.ridge.predictions(query, places),
         }
     }
 
     /// Predicted rewards, where the rule needs them.
-    fn scores(&self, features: &Features, arms: &[&str]) -> Result<Vec<f64>, PolicyError> {
+    fn scores(&self, query: &Query<'_>, places: &[Option<usize>]) -> Result<Vec<f64>, PolicyError> {
         if !self.spec.rule.learns() {
-            return Ok(vec![0.0; arms.len()]);
+            return Ok(vec![0.0; query.arms.len()]);
         }
-        let mut scores = self.predictions(arms, features);
-        self.charge(&mut scores, arms);
-        for (arm, &score) in arms.iter().zip(&scores) {
+        let mut scores = self.predictions(query, places);
+        self.charge(&mut scores, query.arms);
+        for (arm, &score) in query.arms.iter().zip(&scores) {
             finite(arm, score)?;
         }
         Ok(scores)
@@ -256,10 +263,11 @@ impl Policy {
     fn weigh(
         &self,
         scores: &mut [f64],
-        features: &Features,
-        arms: &[&str],
+        query: &Query<'_>,
+        places: &[Option<usize>],
         key: DrawKey,
     ) -> Result<(), PolicyError> {
+        let arms = query.arms;
         match &self.spec.rule {
             Rule::Uniform => uniform::probabilities(scores),
             Rule::Fixed { weights } => {
@@ -270,7 +278,7 @@ impl Policy {
             Rule::EpsilonGreedy { epsilon } => epsilon_greedy::probabilities(scores, *epsilon),
             Rule::Bootstrap { .. } => {
                 let of_replicate = |ridge: &Ridge| {
-                    let mut scores = ridge.predictions(arms, features.as_slice());
+                    let mut scores = ridge.predictions(query, &ridge.places(arms));
                     self.charge(&mut scores, arms);
                     scores
                 };
@@ -279,15 +287,15 @@ impl Policy {
             }
             Rule::Softmax { temperature } => softmax::probabilities(scores, *temperature),
             Rule::LinUcb { alpha } => {
-                let widths = self.widths(features, arms)?;
+                let widths = self.widths(query, places)?;
                 lin_ucb::probabilities(scores, widths.into_iter(), *alpha);
             }
             Rule::LinTs { scale, draws } => {
-                let widths = self.widths(features, arms)?;
+                let widths = self.widths(query, places)?;
                 lin_ts::probabilities(scores, &widths, arms, *scale, *draws, key);
             }
             Rule::RandUcb { scale } => {
-                let mut widths = self.widths(features, arms)?;
+                let mut widths = self.widths(query, places)?;
                 for width in &mut widths {
                     *width *= self.ridge.deviation();
                 }
@@ -297,7 +305,7 @@ impl Policy {
                 mellowness,
                 eliminates,
             } => {
-                let widths = self.widths(features, arms)?;
+                let widths = self.widths(query, places)?;
                 let beta = reg_cb::beta(*mellowness, arms.len(), self.ridge.weight());
                 if *eliminates {
                     reg_cb::elimination(scores, &widths, beta);
@@ -313,10 +321,12 @@ impl Policy {
         Ok(())
     }
 
-    fn widths(&self, features: &Features, arms: &[&str]) -> Result<Vec<f64>, PolicyError> {
-        let widths = self.ridge.widths(arms, features.as_slice());
-        let both = arms.iter().zip(widths);
-        both.map(|(arm, width)| finite(arm, width)).collect()
+    fn widths(&self, query: &Query<'_>, places: &[Option<usize>]) -> Result<Vec<f64>, PolicyError> {
+        let widths = self.ridge.widths(query, places);
+        for (arm, &width) in query.arms.iter().zip(&widths) {
+            finite(arm, width)?;
+        }
+        Ok(widths)
     }
 
     fn check(&self, features: &Features) -> Result<(), PolicyError> {
@@ -329,9 +339,9 @@ impl Policy {
     }
 }
 
-fn finite(arm: &str, score: f64) -> Result<f64, PolicyError> {
+fn finite(arm: &str, score: f64) -> Result<(), PolicyError> {
     if score.is_finite() {
-        return Ok(score);
+        return Ok(());
     }
     Err(PolicyError::Score {
         arm: arm.to_owned(),
@@ -339,12 +349,17 @@ fn finite(arm: &str, score: f64) -> Result<f64, PolicyError> {
     })
 }
 
-fn check_arms(arms: &[&str]) -> Result<(), PolicyError> {
+/// Whether there is an arm, and none stands twice. Where two are known, their places tell.
+fn check_arms(arms: &[&str], places: &[Option<usize>]) -> Result<(), PolicyError> {
     if arms.is_empty() {
         return Err(PolicyError::NoArms);
     }
-    for (index, arm) in arms.iter().enumerate() {
-        if arms[..index].contains(arm) {
+    for (index, (arm, place)) in arms.iter().zip(places).enumerate() {
+        let is_repeated = match place {
+            Some(_) => places[..index].contains(place),
+            None => arms[..index].contains(arm),
+        };
+        if is_repeated {
             return Err(PolicyError::RepeatedArm((*arm).to_owned()));
         }
     }

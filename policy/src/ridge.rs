@@ -2,8 +2,11 @@ use crate::ages::counts;
 use crate::change::Changes;
 use crate::effective::{Effective, Events, Totals};
 use crate::inverse::Inverse;
+use crate::lanes::{LANES, Lanes};
 use crate::prior::{self, Fit, Prior, Strength, common_weights};
+use crate::query::Query;
 use crate::triangle::packed_length;
+use crate::widest::{Work, widest};
 use crate::{Event, PolicyError, RewardState};
 
 /// A ridge regression of the reward on the context for each arm.
@@ -29,9 +32,8 @@ pub(crate) struct Ridge {
     dimension: usize,
     /// The arms known, sorted.
     arms: Vec<String>,
-    /// `theta_a` of each known arm as a column; stored by rows, so that one feature meets all arms
-    /// at once, and a feature that is zero costs nothing.
-    thetas: Vec<f64>,
+    /// `theta_a` of each known arm.
+    thetas: Lanes,
     /// The common weights; empty without any.
     common: Vec<f64>,
     /// Upper triangles of `(A_a + lambda I)^-1`, packed by columns, with the same entry of [`LANES`] arms side by
@@ -58,8 +60,8 @@ struct Online {
     inverses: Vec<Inverse>,
     /// Of each known arm, `(A_a + lambda I)^-1 c`; empty without common weights.
     leanings: Vec<Vec<f64>>,
-    /// How every weight changes with the mean reward, stored as the weights are.
-    slopes: Vec<f64>,
+    /// How every weight changes with the mean reward.
+    slopes: Lanes,
     /// Events after which the prior is chosen anew.
     choose_at: u64,
     /// Events after which the common weights are solved anew.
@@ -73,8 +75,8 @@ impl Online {
         let mut online = Self {
             inverses,
             leanings: Vec::new(),
-            slopes: Vec::new(),
-            choose_at: (learned + learned / 4).max(CHOOSE_FROM),
+            slopes: Lanes::default(),
+            choose_at: (learned + learned / 2).max(CHOOSE_FROM),
             lean_at: 0,
             tick,
         };
@@ -84,7 +86,7 @@ impl Online {
             .inverses
             .first()
             .map_or(0, |inverse| inverse.slopes().len());
-        online.slopes = vec![0.0; dimension * arms];
+        online.slopes = Lanes::new(dimension, arms);
         for arm in 0..arms {
             online.slope(arm);
         }
@@ -92,10 +94,8 @@ impl Online {
     }
 
     fn slope(&mut self, arm: usize) {
-        let arms = self.inverses.len();
-        for (row, slope) in self.inverses[arm].slopes().iter().enumerate() {
-            self.slopes[row * arms + arm] = *slope;
-        }
+        let slopes = self.inverses[arm].slopes().iter().copied();
+        self.slopes.set(arm, slopes);
     }
 
     fn lean(&mut self, common: &[f64], learned: u64) {
@@ -168,7 +168,7 @@ impl Ridge {
             prior: fit.prior,
             noise: fit.noise,
             dimension,
-            thetas: vec![0.0; dimension * arms.len()],
+            thetas: Lanes::new(dimension, arms.len()),
             arms,
             common: fit.common,
             inverses: Vec::new(),
@@ -186,18 +186,18 @@ impl Ridge {
     }
 
     fn set_theta(&mut self, arm: usize, inverse: &Inverse, leaning: &[f64]) {
-        let arms = self.arms.len();
-        for (row, theta) in inverse.theta(self.mean).enumerate() {
-            let lean = leaning
-                .get(row)
-                .map_or(0.0, |lean| self.prior.lambda * lean);
-            self.thetas[row * arms + arm] = theta + lean;
-        }
+        let lambda = self.prior.lambda;
+        let thetas = inverse.theta(self.mean).enumerate();
+        let leaning = thetas.map(|(row, theta)| {
+            let lean = leaning.get(row).map_or(0.0, |lean| lambda * lean);
+            theta + lean
+        });
+        self.thetas.set(arm, leaning);
     }
 
     /// Takes in the event that `state` has learned last.
     ///
-    /// The prior is chosen anew whenever there are a quarter more events, the common weights whenever there are a
+    /// The prior is chosen anew whenever there are half as many events more, the common weights whenever there are a
     /// thirtieth more; all is solved anew when events have grown older.
     pub(crate) fn learn(
         &mut self,
@@ -246,6 +246,7 @@ impl Ridge {
         let leans_anew = !self.common.is_empty() && learned >= online.lean_at;
         if leans_anew {
             let prior = self.prior;
+            online.inverses.iter_mut().for_each(Inverse::settle);
             self.common = common_weights(prior, &online.inverses, self.mean, self.dimension);
             online.lean(&self.common, learned);
         }
@@ -257,9 +258,7 @@ impl Ridge {
                 }
             } else {
                 // The weights of the other arms have changed with the mean alone.
-                for (theta, slope) in self.thetas.iter_mut().zip(&online.slopes) {
-                    *theta -= step * slope;
-                }
+                self.thetas.subtract(step, &online.slopes);
                 self.set_theta(index, &online.inverses[index], &online.leanings[index]);
             }
             self.online = Some(online);
@@ -289,71 +288,63 @@ impl Ridge {
         self.noise.sqrt()
     }
 
-    /// The rewards expected of some arms in context x.
-    pub(crate) fn predictions(&self, arms: &[&str], x: &[f32]) -> Vec<f64> {
-        let mut all = vec![self.mean; self.arms.len()];
-        for (&x, row) in x.iter().zip(self.thetas.chunks_exact(all.len().max(1))) {
-            if x == 0.0 {
-                continue;
-            }
-            let x = f64::from(x);
-            for (sum, theta) in all.iter_mut().zip(row) {
-                *sum += x * theta;
-            }
-        }
+    /// Where each of some arms stands among those known; `None` for an unknown one.
+    pub(crate) fn places(&self, arms: &[&str]) -> Vec<Option<usize>> {
+        // They mostly come in their order.
+        let mut next = 0;
+        let place = |arm: &&str| {
+            let is_next = self.arms.get(next).is_some_and(|known| known == arm);
+            let place = if is_next { Some(next) } else { self.index(arm) };
+            next = place.map_or(next, |place| place + 1);
+            place
+        };
+        arms.iter().map(place).collect()
+    }
+
+    /// The rewards expected of the arms of a query, which stand at these places.
+    pub(crate) fn predictions(&self, query: &Query<'_>, places: &[Option<usize>]) -> Vec<f64> {
+        let all = self.thetas.times(&query.nonzero, self.mean);
         let unknown = || {
-            let products = x.iter().zip(&self.common).map(|(&x, c)| f64::from(x) * c);
+            let x = query.x.iter().map(|&x| f64::from(x));
+            let products = x.zip(&self.common).map(|(x, c)| x * c);
             self.mean + products.sum::<f64>()
         };
-        let column = |arm: &&str| self.index(arm).map_or_else(unknown, |index| all[index]);
-        arms.iter().map(column).collect()
+        let of = |place: &Option<usize>| place.map_or_else(unknown, |place| all[place]);
+        places.iter().map(of).collect()
     }
 
     /// `sqrt(x' (A_a + lambda I)^-1 x)` of each arm, the uncertainty of its prediction in units of the noise
     /// (Abbasi-Yadkori, Pal, Szepesvari 2011, theorem 2).
-    pub(crate) fn widths(&self, arms: &[&str], x: &[f32]) -> Vec<f64> {
-        let known = self.quadratics(x);
-        let unknown =
-            || x.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>() / self.prior.lambda;
-        let squared = |arm: &&str| {
-            let index = self.index(arm);
-            index
-                .and_then(|index| match &self.online {
-                    Some(online) => Some(online.inverses[index].quadratic(x)),
-                    None => known.get(index).copied(),
+    pub(crate) fn widths(&self, query: &Query<'_>, places: &[Option<usize>]) -> Vec<f64> {
+        let known = self.quadratics(&query.nonzero);
+        let unknown = || {
+            let x = query.x.iter().map(|&x| f64::from(x));
+            x.map(|x| x * x).sum::<f64>() / self.prior.lambda
+        };
+        let squared = |place: &Option<usize>| {
+            place
+                .and_then(|place| match &self.online {
+                    Some(online) => Some(online.inverses[place].quadratic(query.x)),
+                    None => known.get(place).copied(),
                 })
                 .unwrap_or_else(unknown)
         };
         // Rounding may leave a tiny negative number; NaN stays NaN.
-        let width = |arm| {
-            let squared: f64 = squared(arm);
+        let width = |place| {
+            let squared: f64 = squared(place);
             if squared < 0.0 { 0.0 } else { squared.sqrt() }
         };
-        arms.iter().map(width).collect()
+        places.iter().map(width).collect()
     }
 
     /// `x' (A_a + lambda I)^-1 x` of every known arm at once. Features that are zero cost nothing.
-    fn quadratics(&self, x: &[f32]) -> Vec<f64> {
-        let nonzero = |(i, &x): (usize, &f32)| (x != 0.0).then_some((i, x));
-        let nonzero: Vec<(usize, f32)> = x.iter().enumerate().filter_map(nonzero).collect();
+    fn quadratics(&self, nonzero: &[(usize, f32)]) -> Vec<f64> {
         let mut all = Vec::with_capacity(self.arms.len().next_multiple_of(LANES));
         for block in self
             .inverses
             .chunks_exact(packed_length(self.dimension).max(1))
         {
-            let mut sums = [0.0_f64; LANES];
-            for (at, &(j, xj)) in nonzero.iter().enumerate() {
-                let column = &block[packed_length(j)..=packed_length(j) + j];
-                let mut products = [0.0_f32; LANES];
-                for &(i, xi) in &nonzero[..at] {
-                    for lane in 0..LANES {
-                        products[lane] += xi * column[i][lane];
-                    }
-                }
-                for lane in 0..LANES {
-                    sums[lane] += f64::from(xj * (2.0 * products[lane] + xj * column[j][lane]));
-                }
-            }
+            let sums = widest(Quadratics { block, nonzero });
             all.extend_from_slice(&sums);
         }
         all
@@ -363,6 +354,35 @@ impl Ridge {
         self.arms
             .binary_search_by(|known| known.as_str().cmp(arm))
             .ok()
+    }
+}
+
+/// `x' P x` for each of [`LANES`] matrices, of which the upper triangles lie side by side.
+struct Quadratics<'a> {
+    block: &'a [[f32; LANES]],
+    nonzero: &'a [(usize, f32)],
+}
+
+impl Work for Quadratics<'_> {
+    type Output = [f64; LANES];
+
+    #[expect(clippy::inline_always, reason = "as the trait says")]
+    #[inline(always)]
+    fn run(self) -> [f64; LANES] {
+        let mut sums = [0.0_f64; LANES];
+        for (at, &(j, xj)) in self.nonzero.iter().enumerate() {
+            let column = &self.block[packed_length(j)..=packed_length(j) + j];
+            let mut products = [0.0_f32; LANES];
+            for &(i, xi) in &self.nonzero[..at] {
+                for lane in 0..LANES {
+                    products[lane] += xi * column[i][lane];
+                }
+            }
+            for lane in 0..LANES {
+                sums[lane] += f64::from(xj * (2.0 * products[lane] + xj * column[j][lane]));
+            }
+        }
+        sums
     }
 }
 
@@ -388,9 +408,6 @@ fn single(x: f64) -> f32 {
     x as f32
 }
 
-/// Arms whose inverses lie side by side.
-const LANES: usize = 8;
-
 /// Before so many events, the preferred prior is taken.
 const CHOOSE_FROM: u64 = 16;
 
@@ -406,6 +423,14 @@ mod tests {
 
     fn x(a: f32, b: f32) -> Features {
         Features::from_logged(vec![a, b], &SCHEMA).unwrap()
+    }
+
+    fn predictions(ridge: &Ridge, arms: &[&str], x: &[f32]) -> Vec<f64> {
+        ridge.predictions(&Query::new(arms, x), &ridge.places(arms))
+    }
+
+    fn widths(ridge: &Ridge, arms: &[&str], x: &[f32]) -> Vec<f64> {
+        ridge.widths(&Query::new(arms, x), &ridge.places(arms))
     }
 
     fn fit(state: &RewardState) -> Ridge {
@@ -433,11 +458,11 @@ mod tests {
         let mut state = RewardState::new(&SCHEMA);
         learn(&mut state, "a", 1.0);
         let ridge = fit(&state);
-        let predictions = ridge.predictions(&["b", "a"], &[1.0, 0.5]);
+        let predictions = predictions(&ridge, &["b", "a"], &[1.0, 0.5]);
         close(predictions[0], 0.75);
         close(predictions[1], 0.75 + 1.25 / 9.0);
         // x' (I + x x')^-1 x = x'x / (1 + x'x), by Sherman and Morrison.
-        let widths = ridge.widths(&["a", "b"], &[1.0, 0.5]);
+        let widths = widths(&ridge, &["a", "b"], &[1.0, 0.5]);
         assert!((widths[0] - (1.25_f64 / 2.25).sqrt()).abs() < 1e-7);
         close(widths[1], 1.25_f64.sqrt());
         // What is left of the reward's square: (1/4)^2 - (1/4)(x' theta), and an event of 1/4.
@@ -459,15 +484,15 @@ mod tests {
         state.retire("a@1");
         let (after, at) = (fit(&state), [1.0, 0.5]);
         assert_eq!(after.arms, ["a@2", "b@1"]);
-        close(after.predictions(&["a@1"], &at)[0], after.mean);
+        close(predictions(&after, &["a@1"], &at)[0], after.mean);
         close(
-            after.predictions(&["a@2"], &at)[0],
-            before.predictions(&["a@2"], &at)[0],
+            predictions(&after, &["a@2"], &at)[0],
+            predictions(&before, &["a@2"], &at)[0],
         );
         state.reinstate("a@1");
         assert_eq!(
-            fit(&state).predictions(&["a@1"], &at),
-            before.predictions(&["a@1"], &at)
+            predictions(&fit(&state), &["a@1"], &at),
+            predictions(&before, &["a@1"], &at)
         );
     }
 
@@ -483,8 +508,8 @@ mod tests {
         let at = [1.0, 0.5];
         let ridge = fit(&state);
         let arms = ["a@1", "a@2", "a@3", "new@1"];
-        let predictions = ridge.predictions(&arms, &at);
-        let widths = ridge.widths(&arms, &at);
+        let predictions = predictions(&ridge, &arms, &at);
+        let widths = widths(&ridge, &arms, &at);
         assert!(predictions.is_sorted_by(|a, b| a > b), "{predictions:?}");
         assert!(widths.is_sorted(), "{widths:?}");
         // 25 events of 1 are left of 100, and 5 of these: x'x n / (1 + x'x n) of the way.

@@ -1,11 +1,18 @@
-use crate::dot::dot;
+use crate::dot::{LANES, dot};
+use crate::widest::{Work, widest};
 
 /// The length of a packed triangle of the given dimension: d (d + 1) / 2.
+#[inline]
 pub(crate) fn packed_length(dimension: usize) -> usize {
     dimension * (dimension + 1) / 2
 }
 
 /// Column `j` of an upper triangle packed by columns, that is entries (0, j) to (j, j).
+#[expect(
+    clippy::inline_always,
+    reason = "to have the instructions of its caller"
+)]
+#[inline(always)]
 pub(crate) fn column(packed: &[f64], j: usize) -> &[f64] {
     let start = packed_length(j);
     &packed[start..=start + j]
@@ -24,6 +31,19 @@ impl Cholesky {
     /// Factors A + lambda I, row by row (Golub and Van Loan, "Matrix Computations", 4th edition,
     /// section 4.2); `None` if it is not positive definite.
     pub(crate) fn new(packed: &[f64], lambda: f64, dimension: usize) -> Option<Self> {
+        widest(Factoring {
+            packed,
+            lambda,
+            dimension,
+        })
+    }
+
+    #[expect(
+        clippy::inline_always,
+        reason = "to have the instructions of its caller"
+    )]
+    #[inline(always)]
+    fn factored(packed: &[f64], lambda: f64, dimension: usize) -> Option<Self> {
         let mut factor = packed.to_vec();
         for i in 0..dimension {
             let start = packed_length(i);
@@ -46,17 +66,39 @@ impl Cholesky {
         })
     }
 
-    /// Solves L z = x in place of x.
-    pub(crate) fn solve_lower(&self, x: &mut [f64]) {
-        for i in 0..self.dimension {
+    /// Solves L z = x in place of x, whose first entries are zero, so many.
+    #[expect(
+        clippy::inline_always,
+        reason = "to have the instructions of its caller"
+    )]
+    #[inline(always)]
+    fn solve_lower(&self, x: &mut [f64], zeros: usize) {
+        // The same sums in the same order as from the beginning.
+        let start = zeros / LANES * LANES;
+        for i in zeros..self.dimension {
             let row = column(&self.packed, i);
-            x[i] = (x[i] - dot(&row[..i], &x[..i])) / row[i];
+            x[i] = (x[i] - dot(&row[start..i], &x[start..i])) / row[i];
         }
     }
 
     /// Solves L L' y = x in place of x.
     pub(crate) fn solve(&self, x: &mut [f64]) {
-        self.solve_lower(x);
+        self.solve_from(x, 0);
+    }
+
+    /// The inverse of L L', by rows.
+    pub(crate) fn inverse(&self) -> Vec<f64> {
+        widest(Inversion(self))
+    }
+
+    /// Solves L L' y = x in place of x, whose first entries are zero, so many.
+    #[expect(
+        clippy::inline_always,
+        reason = "to have the instructions of its caller"
+    )]
+    #[inline(always)]
+    fn solve_from(&self, x: &mut [f64], zeros: usize) {
+        self.solve_lower(x, zeros);
         for i in (0..self.dimension).rev() {
             let row = column(&self.packed, i);
             let value = x[i] / row[i];
@@ -71,6 +113,40 @@ impl Cholesky {
     pub(crate) fn log_determinant(&self) -> f64 {
         let diagonal = (0..self.dimension).map(|i| column(&self.packed, i)[i]);
         2.0 * diagonal.map(libm::log).sum::<f64>()
+    }
+}
+
+struct Factoring<'a> {
+    packed: &'a [f64],
+    lambda: f64,
+    dimension: usize,
+}
+
+impl Work for Factoring<'_> {
+    type Output = Option<Cholesky>;
+
+    #[expect(clippy::inline_always, reason = "as the trait says")]
+    #[inline(always)]
+    fn run(self) -> Option<Cholesky> {
+        Cholesky::factored(self.packed, self.lambda, self.dimension)
+    }
+}
+
+struct Inversion<'a>(&'a Cholesky);
+
+impl Work for Inversion<'_> {
+    type Output = Vec<f64>;
+
+    #[expect(clippy::inline_always, reason = "as the trait says")]
+    #[inline(always)]
+    fn run(self) -> Vec<f64> {
+        let dimension = self.0.dimension;
+        let mut rows = vec![0.0; dimension * dimension];
+        for (i, row) in rows.chunks_exact_mut(dimension.max(1)).enumerate() {
+            row[i] = 1.0;
+            self.0.solve_from(row, i);
+        }
+        rows
     }
 }
 

@@ -15,9 +15,9 @@ pub(crate) fn probabilities(scores: &mut [f64], widths: &[f64], scale: f64) {
         let up_to = next.map_or(1.0, |(z, _)| half_normal(z, scale));
         let is_same = |arm: &usize| scores[*arm] >= scores[best] && widths[*arm] >= widths[best];
         // Those that are equal in both share; no other arm is at least as good in both.
-        let ties: Vec<usize> = (0..scores.len()).filter(is_same).collect();
-        for arm in &ties {
-            shares[*arm] = (up_to - below) / ties.len() as f64;
+        let ties = (0..scores.len()).filter(is_same).count();
+        for arm in (0..scores.len()).filter(is_same) {
+            shares[arm] = (up_to - below) / ties as f64;
         }
         below = up_to;
         match next {
