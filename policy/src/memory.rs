@@ -23,6 +23,14 @@ pub struct Memory {
     pub by_stratum: bool,
     /// Whether decisions are counted that have no reward, or none yet.
     pub counts_decisions: bool,
+    /// How many of the latest decisions are kept one by one, beside the sums: each needs an id or a time of its own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub window: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_zero(window: &u32) -> bool {
+    *window == 0
 }
 
 /// Which part of an arm's events an event belongs to.

@@ -1,6 +1,8 @@
 use crate::change::Change;
+use crate::cover::Cover;
+use crate::logistic::Logistic;
 use crate::policies::{
-    bootstrap, epsilon_greedy, fixed, lin_ts, lin_ucb, rand_ucb, reg_cb, softmax, square_cb,
+    bootstrap, cover, epsilon_greedy, fixed, lin_ts, lin_ucb, rand_ucb, reg_cb, softmax, square_cb,
     uniform,
 };
 use crate::prior::Prior;
@@ -27,6 +29,17 @@ pub struct Policy {
     replicates: Vec<Ridge>,
     /// What the arms are scored by in place of the ridge.
     model: Option<LinearModel>,
+    /// What the latest decisions came to, for policies that need them one by one.
+    latest: Latest,
+}
+
+/// Solutions over the latest decisions.
+#[derive(Debug, Clone, Default)]
+struct Latest {
+    logistic: Option<Logistic>,
+    cover: Option<Cover>,
+    /// Events after which a policy that learns by itself solves them anew.
+    solve_at: u64,
 }
 
 /// A decision: what every arm's probability was, and which was drawn.
@@ -78,7 +91,7 @@ impl Policy {
         let ridge = fit(of(0), None)?;
         let replicates = 1..=spec.memory().replicates as usize;
         let replicates = replicates.map(|replicate| fit(of(replicate), Some(ridge.prior())));
-        Ok(Self {
+        let mut policy = Self {
             version,
             learned: state.total(),
             price: spec.price(state),
@@ -86,7 +99,26 @@ impl Policy {
             ridge,
             spec: spec.clone(),
             model: None,
-        })
+            latest: Latest::default(),
+        };
+        policy.solve_latest(state)?;
+        Ok(policy)
+    }
+
+    /// Solves what rests on the latest decisions.
+    fn solve_latest(&mut self, state: &RewardState) -> Result<(), PolicyError> {
+        self.latest.solve_at = self.learned + (self.learned / 16).max(8);
+        if self.spec.is_logistic {
+            let logistic = Logistic::fit(state, self.spec.strength, self.ridge.mean())?;
+            self.latest.logistic = Some(logistic);
+        }
+        if let Rule::Cover { size, psi } = self.spec.rule {
+            let predict =
+                |query: &Query<'_>| self.predictions(query, &self.ridge.places(query.arms));
+            let cover = Cover::fit(state, size, psi, &self.ridge, predict)?;
+            self.latest.cover = Some(cover);
+        }
+        Ok(())
     }
 
     /// The policy that a snapshot holds: by its reward model, where it has one.
@@ -102,7 +134,7 @@ impl Policy {
     /// A policy that learns by itself, one event at a time: for one thread that decides and learns, as a
     /// simulation does. It decides as [`Policy::build`] would after each event, up to rounding, but that the
     /// variance of the noise and a prior of `lambda=auto` are those of a while ago: they are taken anew whenever
-    /// there are half as many events more.
+    /// there are half as many events more, and what rests on the latest decisions whenever there are a sixteenth more.
     ///
     /// # Errors
     /// As [`Policy::build`].
@@ -135,6 +167,9 @@ impl Policy {
         }
         self.learned = state.total();
         self.price = self.spec.price(state);
+        if self.learned >= self.latest.solve_at {
+            self.solve_latest(state)?;
+        }
         Ok(())
     }
 
@@ -233,7 +268,10 @@ impl Policy {
                 let arms = query.arms.iter();
                 arms.map(|arm| model.prediction(arm, query.x)).collect()
             }
-            None => self.ridge.predictions(query, places),
+            None => match &self.latest.logistic {
+                Some(logistic) => logistic.predictions(query),
+                None => self.ridge.predictions(query, places),
+            },
         }
     }
 
@@ -285,6 +323,10 @@ impl Policy {
                 let others: Vec<Vec<f64>> = self.replicates.iter().map(of_replicate).collect();
                 bootstrap::probabilities(scores, others);
             }
+            Rule::Cover { .. } => {
+                let bonuses = self.latest.cover.iter();
+                cover::probabilities(scores, bonuses.flat_map(|cover| cover.bonuses(query)));
+            }
             Rule::Softmax { temperature } => softmax::probabilities(scores, *temperature),
             Rule::LinUcb { alpha } => {
                 let widths = self.widths(query, places)?;
@@ -296,8 +338,13 @@ impl Policy {
             }
             Rule::RandUcb { scale } => {
                 let mut widths = self.widths(query, places)?;
+                // Those of a logistic regression have the unit of the reward already.
+                let unit = match self.latest.logistic {
+                    Some(_) => 1.0,
+                    None => self.ridge.deviation(),
+                };
                 for width in &mut widths {
-                    *width *= self.ridge.deviation();
+                    *width *= unit;
                 }
                 rand_ucb::probabilities(scores, &widths, *scale);
             }
@@ -322,7 +369,10 @@ impl Policy {
     }
 
     fn widths(&self, query: &Query<'_>, places: &[Option<usize>]) -> Result<Vec<f64>, PolicyError> {
-        let widths = self.ridge.widths(query, places);
+        let widths = match &self.latest.logistic {
+            Some(logistic) => logistic.widths(query),
+            None => self.ridge.widths(query, places),
+        };
         for (arm, &width) in query.arms.iter().zip(&widths) {
             finite(arm, width)?;
         }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::ages::{Ages, Kept};
 use crate::arm_sums::ArmSums;
 use crate::memory::Part;
+use crate::window::{Stored, Window};
 use crate::{Event, FeatureSchema, Features, Memory, StateError};
 
 /// All that was learned: per arm, sums over the events that carried a reward.
@@ -18,7 +19,7 @@ use crate::{Event, FeatureSchema, Features, Memory, StateError};
 /// computed when a [`Policy`](crate::Policy) is built.
 ///
 /// What a policy needs told apart (events by age, by replicate of a bootstrap, by kind of client) is kept as sums of
-/// its own, as the state's [`Memory`] says. Only the time up to which decisions were seen is no sum but a maximum: what
+/// its own, as the state's [`Memory`] says; a policy that needs decisions one by one has the latest kept as they were. Only the time up to which decisions were seen is no sum but a maximum: what
 /// is eight half-lives older is dropped, and a reward that comes for it later changes nothing.
 ///
 /// An arm that inherits is recorded as a heir; its own sums stay its own, and its predecessor's
@@ -36,6 +37,7 @@ pub struct RewardState {
     arms: BTreeMap<String, Ages>,
     lineage: BTreeMap<String, Inheritance>,
     retired: BTreeSet<String>,
+    window: Window,
 }
 
 /// From whom an arm inherits, and how much the inheritance is thinned out.
@@ -63,6 +65,7 @@ impl RewardState {
             arms: BTreeMap::new(),
             lineage: BTreeMap::new(),
             retired: BTreeSet::new(),
+            window: Window::default(),
         }
     }
 
@@ -87,6 +90,7 @@ impl RewardState {
             return Ok(());
         }
         self.advance(event.at_ms);
+        self.keep(event, None);
         if self.memory.counts_decisions
             && let Some(part) = self.remembered(event)
         {
@@ -106,6 +110,7 @@ impl RewardState {
         self.check(event.features)?;
         if !self.memory.is_plain() {
             self.advance(event.at_ms);
+            self.keep(event, Some(reward));
         }
         if let Some(part) = self.remembered(event) {
             let x = event.features.as_slice();
@@ -127,6 +132,7 @@ impl RewardState {
             self.learned(event.arm, part)?
                 .each(event.id, |sums, times| sums.replace(x, old, new, times));
         }
+        self.keep(event, Some(new));
         Ok(())
     }
 
@@ -140,11 +146,13 @@ impl RewardState {
         let reward = Self::reward_on_grid(reward)?;
         self.check(event.features)?;
         let Some(part) = self.remembered(event) else {
+            self.window.withdraw(event);
             return Ok(());
         };
         let x = event.features.as_slice();
         self.learned(event.arm, part)?
             .each(event.id, |sums, times| sums.subtract(x, reward, times));
+        self.window.withdraw(event);
         if let Some(ages) = self.arms.get_mut(event.arm) {
             ages.tidy(part);
             if ages.is_empty() {
@@ -180,6 +188,7 @@ impl RewardState {
             mine.merge(ages, self.schema.dimension);
         }
         self.now_ms = self.now_ms.max(other.now_ms);
+        self.window.merge(&other.window, self.memory.window);
         self.forget();
         Ok(())
     }
@@ -337,6 +346,26 @@ impl RewardState {
         }
     }
 
+    /// The latest decisions, if the memory keeps any.
+    pub(crate) fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// Puts decisions that were read from somewhere in the window.
+    pub(crate) fn with_window(mut self, window: Window) -> Result<Self, StateError> {
+        if !window.fits(self.memory.window, self.schema.dimension) {
+            return Err(StateError::Malformed("the latest decisions".to_owned()));
+        }
+        self.window = window;
+        Ok(self)
+    }
+
+    fn keep(&mut self, event: &Event<'_>, reward: Option<f64>) {
+        if self.memory.window > 0 {
+            self.window.note(event, reward, self.memory.window);
+        }
+    }
+
     /// Lets time go on, and forgets what is too old by then.
     fn advance(&mut self, at_ms: i64) {
         if at_ms <= self.now_ms {
@@ -410,6 +439,9 @@ impl Serialize for RewardState {
                 .map(|(arm, ages)| (arm, parts(ages)))
                 .collect();
             fields.serialize_field("ages", &arms)?;
+            if self.memory.window > 0 {
+                fields.serialize_field("window", &self.window.stored())?;
+            }
         }
         fields.serialize_field("lineage", &self.lineage)?;
         if !self.retired.is_empty() {
@@ -454,6 +486,8 @@ struct Parts {
     lineage: BTreeMap<String, Inheritance>,
     #[serde(default)]
     retired: BTreeSet<String>,
+    #[serde(default)]
+    window: Vec<Stored>,
 }
 
 impl TryFrom<Parts> for RewardState {
@@ -480,7 +514,10 @@ impl TryFrom<Parts> for RewardState {
         let (memory, now_ms) = (parts.memory, parts.now_ms);
         let mut state = Self::from_parts(parts.schema, memory, now_ms, arms, &parts.lineage)?;
         state.retired = parts.retired;
-        Ok(state)
+        let window = Window::from_stored(parts.window);
+        state.with_window(
+            window.ok_or_else(|| StateError::Malformed("the latest decisions".to_owned()))?,
+        )
     }
 }
 
@@ -514,6 +551,7 @@ mod tests {
             replicates: 2,
             by_stratum: true,
             counts_decisions: true,
+            window: 6,
         };
         let ages = Memory {
             half_life_ms: Some(800),

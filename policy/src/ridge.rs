@@ -275,6 +275,15 @@ impl Ridge {
         self.prior
     }
 
+    /// The arms known, sorted.
+    pub(crate) fn arms(&self) -> &[String] {
+        &self.arms
+    }
+
+    pub(crate) fn mean(&self) -> f64 {
+        self.mean
+    }
+
     pub(crate) fn changes(&self) -> &Changes {
         &self.changes
     }

@@ -9,6 +9,7 @@ use crate::digest::sha256_hex;
 use crate::memory::Part;
 use crate::reward_state::Inheritance;
 use crate::triangle::packed_length;
+use crate::window::{Remembered, Window};
 use crate::{
     DrawKey, FeatureSchema, Features, LinearModel, Memory, PendingDecision, Policy, PolicySpec,
     RewardState, SnapshotError, SnapshotKey, StateError,
@@ -21,7 +22,7 @@ use crate::{
 /// numbers are little-endian; floats are kept bit for bit.
 ///
 /// Format 2 added retired arms, the reward model, the golden vectors and the signature; format 3 sums that are told
-/// apart by age, replicate and kind of client. Older formats are read for ever.
+/// apart by age, replicate and kind of client; format 4 the latest decisions one by one. Older formats are read for ever.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// The format it was read from or will be written in; [`Snapshot::FORMAT`] for new ones.
@@ -61,7 +62,7 @@ pub struct GoldenVector {
 
 impl Snapshot {
     /// The newest format, and the one written.
-    pub const FORMAT: u32 = 3;
+    pub const FORMAT: u32 = 4;
 
     /// The snapshot as bytes, always in format [`Snapshot::FORMAT`].
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -191,6 +192,7 @@ impl Snapshot {
         for (arm, ages) in self.state.ages() {
             write_ages(&mut writer, arm, ages);
         }
+        write_window(&mut writer, self.state.window());
         writer.u64(self.state.lineage().len() as u64);
         for (arm, Inheritance { from, widen }) in self.state.lineage() {
             writer.text(arm);
@@ -228,6 +230,19 @@ fn write_memory(writer: &mut Writer, memory: &Memory) {
     writer.u64(u64::from(memory.replicates));
     writer.u8(u8::from(memory.by_stratum));
     writer.u8(u8::from(memory.counts_decisions));
+    writer.u64(u64::from(memory.window));
+}
+
+fn write_window(writer: &mut Writer, window: &Window) {
+    writer.u64(window.len() as u64);
+    for ((at_ms, id), decision) in window.entries() {
+        writer.i64(at_ms);
+        writer.u128(id);
+        writer.text(&decision.arm);
+        writer.f32s(decision.features.as_slice());
+        writer.u8(u8::from(decision.reward.is_some()));
+        writer.f64s(&[decision.reward.unwrap_or(0.0)]);
+    }
 }
 
 fn write_ages(writer: &mut Writer, arm: &str, ages: &Ages) {
@@ -436,7 +451,7 @@ fn read_state(
     format: u32,
 ) -> Result<RewardState, SnapshotError> {
     let (memory, now_ms) = if format > 2 {
-        (read_memory(reader)?, reader.i64()?)
+        (read_memory(reader, format)?, reader.i64()?)
     } else {
         (Memory::default(), 0)
     };
@@ -456,6 +471,11 @@ fn read_state(
             return Err(SnapshotError::Malformed("an arm stands twice"));
         }
     }
+    let window = if format > 3 {
+        read_window(reader, &schema)?
+    } else {
+        Window::default()
+    };
     let mut lineage = BTreeMap::new();
     for _ in 0..reader.u64()? {
         let arm = reader.text()?.to_owned();
@@ -464,14 +484,16 @@ fn read_state(
             return Err(SnapshotError::Malformed("an arm inherits twice"));
         }
     }
-    RewardState::from_parts(schema, memory, now_ms, arms, &lineage).map_err(|error| match error {
+    let state = RewardState::from_parts(schema, memory, now_ms, arms, &lineage);
+    let state = state.and_then(|state| state.with_window(window));
+    state.map_err(|error| match error {
         StateError::Widen(widen) => SnapshotError::Number(format!("widening factor {widen}")),
         StateError::InheritsItself(_) => SnapshotError::Malformed("an arm inherits from itself"),
         _ => SnapshotError::Malformed("the sums of an arm without events"),
     })
 }
 
-fn read_memory(reader: &mut Reader<'_>) -> Result<Memory, SnapshotError> {
+fn read_memory(reader: &mut Reader<'_>, format: u32) -> Result<Memory, SnapshotError> {
     let flag = |value: u8| match value {
         0 => Ok(false),
         1 => Ok(true),
@@ -501,7 +523,49 @@ fn read_memory(reader: &mut Reader<'_>) -> Result<Memory, SnapshotError> {
             ))?,
         by_stratum: flag(reader.u8()?)?,
         counts_decisions: flag(reader.u8()?)?,
+        window: if format > 3 {
+            let window = u32::try_from(reader.u64()?).ok();
+            window
+                .filter(|window| *window <= WINDOW_MOST)
+                .ok_or(SnapshotError::Malformed(
+                    "a window longer than there can be",
+                ))?
+        } else {
+            0
+        },
     })
+}
+
+fn read_window(reader: &mut Reader<'_>, schema: &FeatureSchema) -> Result<Window, SnapshotError> {
+    let mut window = Window::default();
+    for _ in 0..reader.u64()? {
+        let (at_ms, id) = (reader.i64()?, reader.u128()?);
+        let number = |what: &str| SnapshotError::Number(format!("{what} of decision {id:032x}"));
+        let arm = reader.text()?.to_owned();
+        let features = Features::from_logged(reader.f32s(schema.dimension)?, schema)
+            .map_err(|_| number("a feature"))?;
+        let (has_reward, reward) = (reader.u8()?, reader.f64()?);
+        let reward = match has_reward {
+            0 if reward.to_bits() == 0 => None,
+            1 => Some(RewardState::reward_on_grid(reward).map_err(|_| number("the reward"))?),
+            _ => {
+                return Err(SnapshotError::Malformed(
+                    "the flag of a reward does not fit it",
+                ));
+            }
+        };
+        let decision = Remembered {
+            arm,
+            features,
+            reward,
+        };
+        if !window.insert((at_ms, id), decision) {
+            return Err(SnapshotError::Malformed(
+                "one of the latest decisions stands twice",
+            ));
+        }
+    }
+    Ok(window)
 }
 
 fn read_ages(
@@ -607,6 +671,7 @@ pub(crate) const SIGNATURE: usize = 32;
 const HALF_LIFE_MOST: i64 = 1_000 * 366 * 86_400_000;
 
 /// More than any policy asks for.
+const WINDOW_MOST: u32 = 1_000_000;
 const REPLICATES_MOST: u32 = 4_096;
 
 /// Enough to notice another arithmetic, few enough to cost no time.

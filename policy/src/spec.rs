@@ -21,9 +21,10 @@ use crate::{Budget, Forgetting, Memory, RewardState, ShareBound, SpecError};
 /// | `squarecb` | `gamma=10` |
 /// | `regcb-opt`, `regcb-elim` | `mellowness=0.01` |
 /// | `bootstrap` | `replicates=8` |
+/// | `cover` | `size=4`, `psi=0.1`, `window=1000` |
 /// | `randucb` | `scale=1.3`; `floor=0.0005`, `lambda=auto` |
 ///
-/// The last nine learn, and have `floor=0.05` and `lambda=1` besides, if nothing else is said: the least
+/// The last ten learn, and have `floor=0.05` and `lambda=1` besides, if nothing else is said: the least
 /// probability of any arm, and the strength of the ridge. With `lambda=auto` the strength, and whether arms lean on
 /// one another, is the one of a few under which what was learned is likeliest. The arms of `fixed` and `always` are
 /// meant by name, in all their versions, or by a full id such as `ngram@2`.
@@ -38,6 +39,7 @@ use crate::{Budget, Forgetting, Memory, RewardState, ShareBound, SpecError};
 /// | `halflife=7d` | an event counts half after this time, and nothing after eight such times; also `halflife:ARM=12h` |
 /// | `change=0.01` | when an arm's rewards have changed, at this level of significance, what it earned before counts a tenth of what it has earned since; needs a half-life |
 /// | `budget=0.5`, `cost:ARM=1` | what a decision may cost on average, and what each arm costs (nothing, if it is not said): scores are lowered by the cost times a price that rises while too much is spent |
+/// | `model=logistic`, `window=2000` | rewards are expected by a logistic regression over so many of the latest decisions, in place of the ridge over all |
 /// | `ipcw=client` | where rewards of one kind of client are seen less often, each counts for more |
 ///
 /// The default is `randucb`. Its scale, and what `auto` chooses from, did well in the bake-off in `benches`; the
@@ -61,6 +63,10 @@ pub struct PolicySpec {
     pub(crate) forgetting: Forgetting,
     pub(crate) budget: Option<Budget>,
     pub(crate) weighs_censoring: bool,
+    /// Whether rewards are expected by logistic regressions.
+    pub(crate) is_logistic: bool,
+    /// How many of the latest decisions it needs one by one.
+    pub(crate) window: u32,
 }
 
 /// How scores become probabilities.
@@ -112,6 +118,13 @@ pub enum Rule {
         /// Regressions, the one over all events among them.
         replicates: u32,
     },
+    /// As often as greedy policies that were made to differ prefer it.
+    Cover {
+        /// Policies.
+        size: u32,
+        /// What an arm that the policies before never take is worth more, in rewards.
+        psi: f64,
+    },
     /// Inverse gap weighting.
     SquareCb {
         /// The constant of the schedule gamma = c sqrt(K (1 + n)).
@@ -155,6 +168,11 @@ impl PolicySpec {
         self.weighs_censoring
     }
 
+    /// Whether rewards are expected by logistic regressions over the latest decisions.
+    pub fn is_logistic(&self) -> bool {
+        self.is_logistic
+    }
+
     /// What a state must tell apart for this policy. Policies that do not learn take any state, and ask for a plain one.
     pub fn memory(&self) -> Memory {
         let replicates = match self.rule {
@@ -167,6 +185,7 @@ impl PolicySpec {
             replicates,
             by_stratum: self.weighs_censoring,
             counts_decisions: self.weighs_censoring || self.budget.is_some(),
+            window: self.window,
         }
     }
 
@@ -222,6 +241,8 @@ impl Default for PolicySpec {
             forgetting: Forgetting::default(),
             budget: None,
             weighs_censoring: false,
+            is_logistic: false,
+            window: 0,
         }
     }
 }

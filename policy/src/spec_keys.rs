@@ -13,11 +13,13 @@ pub(crate) struct Common {
     pub(crate) forgetting: Forgetting,
     pub(crate) budget: Option<Budget>,
     pub(crate) weighs_censoring: bool,
+    pub(crate) is_logistic: bool,
+    pub(crate) window: u32,
 }
 
 impl Common {
     /// Its keys.
-    pub(crate) const KEYS: &str = "floor, lambda, halflife, halflife:ARM, change, budget, cost:ARM, ipcw, least:ARM, most:ARM";
+    pub(crate) const KEYS: &str = "floor, lambda, halflife, halflife:ARM, change, budget, cost:ARM, ipcw, model, window, least:ARM, most:ARM";
 }
 
 /// The `key=value` pairs of a spec that nobody has asked for yet.
@@ -126,18 +128,48 @@ impl Keys {
     }
 
     /// Takes out what every policy that learns has.
-    pub(crate) fn common(&mut self, floor: f64, strength: Strength) -> Result<Common, SpecError> {
+    /// `window` is how many of the latest decisions the policy needs by itself, if nothing else is said.
+    pub(crate) fn common(
+        &mut self,
+        floor: f64,
+        strength: Strength,
+        window: u32,
+    ) -> Result<Common, SpecError> {
         let (floor, strength) = self.floor_and_strength(floor, strength)?;
         let weighs_censoring = match self.pairs.remove("ipcw").as_deref() {
             None => false,
             Some("client") => true,
             Some(other) => return Err(not_allowed("ipcw", other, "client")),
         };
+        let is_logistic = match self.pairs.remove("model").as_deref() {
+            None | Some("ridge") => false,
+            Some("logistic") => true,
+            Some(other) => return Err(not_allowed("model", other, "ridge or logistic")),
+        };
+        let window = if is_logistic { LOGISTIC } else { window };
+        if window == 0
+            && let Some(value) = self.pairs.get("window")
+        {
+            let needed = "given with model=logistic, or to a cover";
+            return Err(not_allowed("window", value, needed));
+        }
+        let window = if window > 0 {
+            self.whole("window", window, WINDOW_MOST)?
+        } else {
+            0
+        };
+        let forgetting = self.forgetting()?;
+        if is_logistic && (weighs_censoring || forgetting.change.is_some()) {
+            let needed = "given without change and ipcw, which are for the sums of a ridge";
+            return Err(not_allowed("model", "logistic", needed));
+        }
         Ok(Common {
             floor,
             strength,
+            is_logistic,
+            window,
             bounds: self.bounds()?,
-            forgetting: self.forgetting()?,
+            forgetting,
             budget: self.budget()?,
             weighs_censoring,
         })
@@ -221,7 +253,12 @@ impl Keys {
     }
 }
 
-fn not_allowed(key: &str, value: &str, allowed: &str) -> SpecError {
+/// Decisions that logistic regressions are fitted to, if nothing else is said.
+const LOGISTIC: u32 = 2_000;
+
+const WINDOW_MOST: u32 = 100_000;
+
+pub(crate) fn not_allowed(key: &str, value: &str, allowed: &str) -> SpecError {
     SpecError::Value {
         key: key.to_owned(),
         value: value.to_owned(),

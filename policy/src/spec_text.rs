@@ -2,11 +2,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::prior::Strength;
-use crate::spec_keys::{Common, FACTOR, Keys, POSITIVE, UNIT, WEIGHT, number};
+use crate::spec_keys::{Common, FACTOR, Keys, POSITIVE, UNIT, WEIGHT, not_allowed, number};
 use crate::{Budget, Forgetting, PolicySpec, Rule, ShareBound, SpecError, forgetting};
 
 /// The names of all policies.
-pub(crate) const POLICIES: &str = "uniform, fixed, always, epsilon-greedy, softmax, linucb, lints, squarecb, regcb-opt, regcb-elim, bootstrap, randucb";
+pub(crate) const POLICIES: &str = "uniform, fixed, always, epsilon-greedy, softmax, linucb, lints, squarecb, regcb-opt, regcb-elim, bootstrap, cover, randucb";
 
 impl FromStr for PolicySpec {
     type Err = SpecError;
@@ -46,6 +46,11 @@ impl FromStr for PolicySpec {
             "bootstrap" => learning("bootstrap", rest, "replicates", |keys| {
                 let replicates = keys.whole("replicates", 8, 64)?;
                 Ok(Rule::Bootstrap { replicates })
+            }),
+            "cover" => learning("cover", rest, "size, psi", |keys| {
+                let size = keys.whole("size", 4, 64)?;
+                let psi = keys.number("psi", 0.1, &FACTOR)?;
+                Ok(Rule::Cover { size, psi })
             }),
             "randucb" => learning("randucb", rest, "scale", |keys| {
                 let scale = keys.number("scale", 1.3, &FACTOR)?;
@@ -97,12 +102,19 @@ impl fmt::Display for PolicySpec {
             Rule::LinTs { scale, draws } => write!(f, "lints:scale={scale},draws={draws}")?,
             Rule::RandUcb { scale } => write!(f, "randucb:scale={scale}")?,
             Rule::Bootstrap { replicates } => write!(f, "bootstrap:replicates={replicates}")?,
+            Rule::Cover { size, psi } => write!(f, "cover:size={size},psi={psi}")?,
             Rule::SquareCb { gamma } => write!(f, "squarecb:gamma={gamma}")?,
         }
         write!(f, ",floor={},lambda=", self.floor)?;
         match self.strength {
             Strength::Auto => write!(f, "auto")?,
             Strength::Fixed(lambda) => write!(f, "{lambda}")?,
+        }
+        if self.is_logistic {
+            write!(f, ",model=logistic")?;
+        }
+        if self.window > 0 {
+            write!(f, ",window={}", self.window)?;
         }
         fmt_forgetting(&self.forgetting, f)?;
         if let Some(budget) = &self.budget {
@@ -179,7 +191,15 @@ fn learning(
         Rule::RandUcb { .. } => (RANDUCB_FLOOR, Strength::Auto),
         _ => (FLOOR, LAMBDA),
     };
-    let common = keys.common(floor, strength)?;
+    let window = match rule {
+        Rule::Cover { .. } => COVER_WINDOW,
+        _ => 0,
+    };
+    let common = keys.common(floor, strength, window)?;
+    if common.is_logistic && matches!(rule, Rule::Bootstrap { .. }) {
+        let needed = "ridge: a bootstrap resamples its sums";
+        return Err(not_allowed("model", "logistic", needed));
+    }
     keys.finish(&format!("{own}, {}", Common::KEYS))?;
     let Common {
         floor,
@@ -188,6 +208,8 @@ fn learning(
         forgetting,
         budget,
         weighs_censoring,
+        is_logistic,
+        window,
     } = common;
     Ok(PolicySpec {
         rule,
@@ -197,6 +219,8 @@ fn learning(
         forgetting,
         budget,
         weighs_censoring,
+        is_logistic,
+        window,
     })
 }
 
@@ -214,6 +238,7 @@ fn reg_cb(policy: &'static str, rest: &str, eliminates: bool) -> Result<PolicySp
 const FLOOR: f64 = 0.05;
 const LAMBDA: Strength = Strength::Fixed(1.0);
 const RANDUCB_FLOOR: f64 = 0.0005;
+const COVER_WINDOW: u32 = 1_000;
 
 /// Every key but `floor` is an arm.
 fn fixed(rest: &str) -> Result<PolicySpec, SpecError> {
@@ -259,6 +284,8 @@ fn without_learning(rule: Rule, floor: f64, bounds: Vec<ShareBound>) -> PolicySp
         forgetting: Forgetting::default(),
         budget: None,
         weighs_censoring: false,
+        is_logistic: false,
+        window: 0,
     }
 }
 
@@ -314,6 +341,18 @@ mod tests {
             (
                 "linucb:cost:b=0,cost:a=2,budget=0.5,most:b=0.2",
                 "linucb:alpha=0.3,floor=0.05,lambda=1,budget=0.5,cost:a=2,cost:b=0,most:b=0.2",
+            ),
+            (
+                "cover:window=50,psi=1",
+                "cover:size=4,psi=1,floor=0.05,lambda=1,window=50",
+            ),
+            (
+                "linucb:halflife=7d,model=logistic",
+                "linucb:alpha=0.3,floor=0.05,lambda=1,model=logistic,window=2000,halflife=7days",
+            ),
+            (
+                "squarecb:model=ridge",
+                "squarecb:gamma=10,floor=0.05,lambda=1",
             ),
             ("uniform:most:a@2=0.1", "uniform:most:a@2=0.1"),
             ("always:a,most:b=0.1", "always:a,floor=0,most:b=0.1"),
@@ -466,6 +505,7 @@ mod tests {
             let weighs_censoring = half_life % 2 == 0;
             let spec = PolicySpec {
                 rule, floor, strength, bounds, forgetting, budget, weighs_censoring,
+                is_logistic: false, window: 0,
             };
             prop_assert_eq!(spec.to_string().parse(), Ok(spec));
         }

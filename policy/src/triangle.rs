@@ -86,6 +86,11 @@ impl Cholesky {
         self.solve_from(x, 0);
     }
 
+    /// Solves L z = x in place of x.
+    pub(crate) fn solve_half(&self, x: &mut [f64]) {
+        self.solve_lower(x, 0);
+    }
+
     /// The inverse of L L', by rows.
     pub(crate) fn inverse(&self) -> Vec<f64> {
         widest(Inversion(self))

@@ -8,7 +8,7 @@ use echo_policy::{
 };
 use proptest::prelude::*;
 
-const SPECS: [&str; 19] = [
+const SPECS: [&str; 23] = [
     "uniform",
     "fixed:arm0=0.7,arm1=0.2,arm7=0.1,floor=0.02",
     "always:arm0,floor=0.05",
@@ -28,6 +28,10 @@ const SPECS: [&str; 19] = [
     "randucb:halflife=1h,halflife:arm1=10m,change=0.01",
     "squarecb:budget=0.5,cost:arm0=1,cost:arm1@1=0.25",
     "linucb:ipcw=client",
+    "squarecb:model=logistic",
+    "randucb:model=logistic,floor=0.01,window=800,halflife=1h",
+    "cover",
+    "cover:size=3,psi=0.5,model=logistic",
 ];
 
 const ARMS: [&str; 9] = [

@@ -109,14 +109,40 @@ fn a_snapshot_of_format_2_stays_readable() {
 #[test]
 fn a_snapshot_of_format_3_stays_readable() {
     let golden = include_bytes!("golden/snapshot-3.bin");
-    assert_eq!(Snapshot::from_bytes(golden).unwrap(), forgetting());
+    let read = Snapshot::from_bytes(golden).unwrap();
+    assert_eq!(read.format, 3);
+    assert_eq!(
+        Snapshot {
+            format: Snapshot::FORMAT,
+            ..read
+        },
+        forgetting()
+    );
     assert!(Snapshot::check_signature(golden, &key()).is_ok());
     forgetting().policy(1).unwrap();
 }
 
+#[test]
+fn a_snapshot_of_format_4_stays_readable() {
+    let golden = include_bytes!("golden/snapshot-4.bin");
+    assert_eq!(Snapshot::from_bytes(golden).unwrap(), looking_back());
+    assert!(Snapshot::check_signature(golden, &key()).is_ok());
+    looking_back().policy(1).unwrap();
+}
+
 /// A snapshot of a policy that needs everything told apart that can be.
 fn forgetting() -> Snapshot {
-    let spec = "bootstrap:replicates=3,halflife=4s,halflife:b=1h,change=0.01,budget=0.5,cost:a=1,ipcw=client";
+    busy(
+        "bootstrap:replicates=3,halflife=4s,halflife:b=1h,change=0.01,budget=0.5,cost:a=1,ipcw=client",
+    )
+}
+
+/// A snapshot of a policy that needs decisions one by one, of which some are gone and some have no reward.
+fn looking_back() -> Snapshot {
+    busy("cover:size=3,model=logistic,window=20,halflife=10s")
+}
+
+fn busy(spec: &str) -> Snapshot {
     let spec: echo_policy::PolicySpec = spec.parse().unwrap();
     let mut learner = Learner::remembering(&SCHEMA, spec.memory());
     let contexts = [[1.0, 0.5, -0.25], [1.0, -0.5, 0.125], [1.0, 0.75, 0.0]];
@@ -254,8 +280,8 @@ fn foreign_newer_and_changed_bytes_are_refused() {
     let bytes = snapshot().to_bytes();
     assert_eq!(refusal(b"PAR1 and so on"), SnapshotError::Foreign);
     let mut newer = bytes.clone();
-    newer[8] = 4;
-    let (format, newest) = (4, 3);
+    newer[8] = 5;
+    let (format, newest) = (5, 4);
     assert_eq!(refusal(&newer), SnapshotError::Newer { format, newest });
     for at in [HEADER, bytes.len() / 2, bytes.len() - 1] {
         let mut changed = bytes.clone();
@@ -274,11 +300,11 @@ fn lengths_are_never_believed() {
     let text = replaced(&bytes, 0, &64_u64.to_le_bytes(), &u64::MAX.to_le_bytes());
     assert!(matches!(refusal(&text), SnapshotError::Malformed(_)));
     let mut arms = vec![];
-    // Through, bound, evicted, what is told apart (nothing) and the time stand before the number of arms.
+    // Through, bound, evicted, what is told apart and kept (nothing) and the time stand before the number of arms.
     for value in [42_u64, 100, 0, 0, 0, 0] {
         arms.extend_from_slice(&value.to_le_bytes());
     }
-    arms.extend_from_slice(&[0; 2 + 8]);
+    arms.extend_from_slice(&[0; 2 + 8 + 8]);
     let mut many = arms.clone();
     arms.extend_from_slice(&2_u64.to_le_bytes());
     many.extend_from_slice(&u64::MAX.to_le_bytes());

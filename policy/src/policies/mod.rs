@@ -4,6 +4,7 @@
 //! in particular, equal scores share.
 
 pub(crate) mod bootstrap;
+pub(crate) mod cover;
 pub(crate) mod epsilon_greedy;
 pub(crate) mod fixed;
 pub(crate) mod lin_ts;
