@@ -21,6 +21,8 @@ pub struct Run {
     pub mean: f64,
     /// Mean reward in the last pass.
     pub last_pass: f64,
+    /// What the arms drawn cost on average, as a share of the dearest; `None` where there are no prices.
+    pub mean_cost: Option<f64>,
     /// Seconds that deciding and learning took.
     pub seconds: f64,
     /// Whether every probability of every round was positive and their sum 1 to 1e-9.
@@ -51,9 +53,7 @@ pub fn run(set: &Set, spec: &PolicySpec, protocol: Protocol) -> Result<Run, Data
     if set.contexts.is_empty() {
         return Err(fails(&"it has no rows"));
     }
-    let names: Vec<String> = (0..set.arms())
-        .map(|arm| format!("arm{arm:03}@1"))
-        .collect();
+    let names: Vec<String> = (0..set.arms()).map(arm_name).collect();
     let arms: Vec<&str> = names.iter().map(String::as_str).collect();
     let has_products = set.dimension() <= PRODUCTS_UP_TO;
     let mut standard = Standardiser::new(set.dimension(), has_products);
@@ -69,7 +69,7 @@ pub fn run(set: &Set, spec: &PolicySpec, protocol: Protocol) -> Result<Run, Data
     });
     let order = order(set.contexts.len(), protocol.order);
     let mut waiting = std::collections::VecDeque::new();
-    let (mut sum, mut of_pass, mut are_valid) = (0.0, 0.0, true);
+    let (mut sum, mut of_pass, mut cost, mut are_valid) = (0.0, 0.0, 0.0, true);
     let started = Instant::now();
     for pass in 0..protocol.passes {
         of_pass = 0.0;
@@ -94,6 +94,7 @@ pub fn run(set: &Set, spec: &PolicySpec, protocol: Protocol) -> Result<Run, Data
             let behind = (choice.chosen + usize::from(has_turned)) % arms.len();
             let reward = set.rewards[row][behind];
             of_pass += reward;
+            cost += set.costs.get(choice.chosen).copied().unwrap_or(0.0);
             let id = key.decision;
             let event = Event::new(arms[choice.chosen], &features).with_id(id);
             let decided = state.decided(&event.at(at_ms(round)));
@@ -119,9 +120,29 @@ pub fn run(set: &Set, spec: &PolicySpec, protocol: Protocol) -> Result<Run, Data
     Ok(Run {
         mean: sum / (rounds * protocol.passes as f64),
         last_pass: of_pass / rounds,
+        mean_cost: (!set.costs.is_empty()).then(|| cost / (rounds * protocol.passes as f64)),
         seconds: started.elapsed().as_secs_f64(),
         are_probabilities_valid: are_valid,
     })
+}
+
+/// The id of an arm, by its place.
+pub fn arm_name(arm: usize) -> String {
+    format!("arm{arm:03}@1")
+}
+
+/// The policy with a budget: what a decision may cost on average, as a share of the dearest arm.
+///
+/// # Errors
+/// If the set has no prices, or the policy takes no budget.
+pub fn budgeted(set: &Set, spec: &PolicySpec, budget: f64) -> Result<PolicySpec, DataError> {
+    let costs = set.costs.iter().enumerate();
+    let costs: Vec<String> = costs
+        .map(|(arm, cost)| format!("cost:{}={cost}", arm_name(arm)))
+        .collect();
+    format!("{spec},budget={budget},{}", costs.join(","))
+        .parse()
+        .map_err(|error| DataError(format!("{}: {spec} with a budget: {error}", set.name)))
 }
 
 /// A round is a second, for policies that forget.
@@ -165,6 +186,7 @@ mod tests {
         // The label is the sign of the first number, of any scale.
         let number = |row: usize| (row * 7919 % 101) as f64 * 1e4 - 5e5;
         Set {
+            costs: Vec::new(),
             name: "signs".to_owned(),
             contexts: (0..600).map(|row| vec![number(row), 3.0]).collect(),
             rewards: (0..600)

@@ -17,6 +17,8 @@ pub struct Set {
     pub contexts: Vec<Vec<f64>>,
     /// Reward of each arm in each context.
     pub rewards: Vec<Vec<f64>>,
+    /// What each arm costs, as a share of the dearest; empty where there are no prices.
+    pub costs: Vec<f64>,
     /// Whether rewards are 1 for the label and 0 else, so that the loss is told.
     pub is_labelled: bool,
 }
@@ -103,6 +105,7 @@ fn read_labels(path: &Path, name: &str) -> Result<Set, DataError> {
         name: name.to_owned(),
         contexts: Vec::with_capacity(rows.len()),
         rewards: Vec::with_capacity(rows.len()),
+        costs: Vec::new(),
         is_labelled: true,
     };
     for (label, values) in rows {
@@ -159,6 +162,7 @@ fn read_scores(folder: &Path, price: f64) -> Result<Set, DataError> {
         ),
         contexts: Vec::new(),
         rewards: Vec::new(),
+        costs: columns.iter().map(|(_, cost)| cost / dearest).collect(),
         is_labelled: false,
     };
     for (scored, shape) in scores.rows.iter().zip(&features.rows) {

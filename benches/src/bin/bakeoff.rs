@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use clap::Parser;
 use comfy_table::{Table, presets};
 use echo_benches::bakeoff::set::{Set, read_all};
-use echo_benches::bakeoff::{Protocol, Run, run};
+use echo_benches::bakeoff::{Protocol, Run, budgeted, run};
 use echo_benches::report::save;
 use echo_policy::PolicySpec;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -47,6 +47,10 @@ struct Arguments {
     /// What the dearest model's price takes off a score, where there are prices; may be repeated
     #[arg(long = "price", value_name = "SHARE", default_values_t = [0.0, 0.2])]
     prices: Vec<f64>,
+    /// What a decision may cost on average, as a share of the dearest model, on the sets with prices alone; may be
+    /// repeated
+    #[arg(long = "budget", value_name = "SHARE")]
+    budgets: Vec<f64>,
     /// Print one JSON object a set, policy and order in place of the table
     #[arg(long)]
     json: bool,
@@ -88,6 +92,10 @@ fn report(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     } else {
         arguments.policies.clone()
     };
+    if !arguments.budgets.is_empty() {
+        sets.retain(|set| !set.costs.is_empty());
+        return under_budgets(&sets, &specs, arguments);
+    }
     let tasks: Vec<(usize, usize, u64)> = (0..sets.len())
         .flat_map(|set| {
             let specs = 0..specs.len();
@@ -110,6 +118,55 @@ fn report(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         )?;
     }
     Ok(())
+}
+
+/// Every policy under every budget, on the sets that have prices.
+fn under_budgets(
+    sets: &[Set],
+    specs: &[PolicySpec],
+    arguments: &Arguments,
+) -> Result<(), Box<dyn Error>> {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(["set", "policy", "budget", "mean cost", "mean reward"]);
+    for set in sets {
+        for spec in specs {
+            for &budget in &arguments.budgets {
+                let own = [budgeted(set, spec, budget)?];
+                let tasks: Vec<_> = (0..arguments.orders).map(|order| (0, 0, order)).collect();
+                let runs = run_all(std::slice::from_ref(set), &own, &tasks, arguments)?;
+                if arguments.json {
+                    for (&(_, _, order), run) in tasks.iter().zip(&runs) {
+                        println!("{}", object(set, &own[0], order, run));
+                    }
+                }
+                let costs: Vec<f64> = runs.iter().filter_map(|run| run.mean_cost).collect();
+                let rewards: Vec<f64> = runs.iter().map(|run| run.mean).collect();
+                table.add_row([
+                    set.name.clone(),
+                    spec.to_string(),
+                    budget.to_string(),
+                    spread(&costs),
+                    spread(&rewards),
+                ]);
+            }
+        }
+    }
+    if !arguments.json {
+        println!(
+            "Costs are shares of the dearest arm's price. Mean over {} orders [least, most].\n\n{table}",
+            arguments.orders
+        );
+    }
+    Ok(())
+}
+
+/// The mean, the least and the most.
+fn spread(values: &[f64]) -> String {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    format!("{mean:.4} [{least:.3}, {most:.3}]")
 }
 
 /// Runs every task, on as many threads as there are processors.
@@ -176,6 +233,7 @@ fn object(set: &Set, spec: &PolicySpec, order: u64, run: &Run) -> serde_json::Va
         "loss": set.is_labelled.then_some(1.0 - run.mean),
         "mean_reward": run.mean,
         "mean_reward_last_pass": run.last_pass,
+        "mean_cost": run.mean_cost,
         "seconds": run.seconds,
         "probabilities_valid": run.are_probabilities_valid,
     })
@@ -192,14 +250,12 @@ fn cell(set: &Set, runs: &[Run]) -> (f64, String) {
     };
     let values: Vec<f64> = runs.iter().map(value).collect();
     let mean = values.iter().sum::<f64>() / values.len() as f64;
-    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mark = if runs.iter().all(|run| run.are_probabilities_valid) {
         ""
     } else {
         " invalid"
     };
-    (mean, format!("{mean:.4} [{least:.3}, {most:.3}]{mark}"))
+    (mean, format!("{}{mark}", spread(&values)))
 }
 
 fn table(sets: &[Set], specs: &[PolicySpec], runs: &[Run], arguments: &Arguments) -> String {

@@ -33,6 +33,8 @@ fn every_decision_and_state_is_repeated_bit_for_bit() {
         "bootstrap:replicates=3",
         "randucb:halflife=2m,halflife:copy=1m,change=0.05",
         "squarecb:budget=0.2,cost:ngram=1,ipcw=client",
+        "squarecb:model=logistic,window=100",
+        "cover:window=200,halflife=5m",
     ] {
         check_holds(spec);
     }
@@ -105,6 +107,7 @@ fn a_fold_stopped_and_resumed_ends_in_the_same_state() {
     for spec in [
         "squarecb",
         "bootstrap:halflife=1m,change=0.05,ipcw=client,budget=1,cost:copy=2",
+        "cover:model=logistic,window=60",
     ] {
         check_resumes(spec);
     }
