@@ -134,7 +134,7 @@ impl Policy {
     /// A policy that learns by itself, one event at a time: for one thread that decides and learns, as a
     /// simulation does. It decides as [`Policy::build`] would after each event, up to rounding, but that the
     /// variance of the noise and a prior of `lambda=auto` are those of a while ago: they are taken anew whenever
-    /// there are half as many events more, and what rests on the latest decisions whenever there are a sixteenth more.
+    /// there are a third more events, and what rests on the latest decisions whenever there are a sixteenth more.
     ///
     /// # Errors
     /// As [`Policy::build`].

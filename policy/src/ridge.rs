@@ -76,7 +76,7 @@ impl Online {
             inverses,
             leanings: Vec::new(),
             slopes: Lanes::default(),
-            choose_at: (learned + learned / 2).max(CHOOSE_FROM),
+            choose_at: (learned + learned / 3).max(CHOOSE_FROM),
             lean_at: 0,
             tick,
         };
@@ -197,7 +197,7 @@ impl Ridge {
 
     /// Takes in the event that `state` has learned last.
     ///
-    /// The prior is chosen anew whenever there are half as many events more, the common weights whenever there are a
+    /// The prior is chosen anew whenever there are a third more events, the common weights whenever there are a
     /// thirtieth more; all is solved anew when events have grown older.
     pub(crate) fn learn(
         &mut self,
