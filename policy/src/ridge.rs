@@ -482,6 +482,18 @@ mod tests {
     }
 
     #[test]
+    fn the_widest_instructions_give_the_same_bits() {
+        let number = |n: usize| single(((n * 7_919) % 1_009) as f64 / 1_009.0 - 0.5);
+        let entry = |at: usize| std::array::from_fn(|lane| number(at * LANES + lane));
+        let block: Vec<[f32; LANES]> = (0..packed_length(64)).map(entry).collect();
+        let nonzero: Vec<(usize, f32)> = (0..64).step_by(3).map(|i| (i, number(i))).collect();
+        let (block, nonzero) = (&block[..], &nonzero[..]);
+        let plain = Quadratics { block, nonzero }.run();
+        let wide = widest(Quadratics { block, nonzero });
+        assert_eq!(plain.map(f64::to_bits), wide.map(f64::to_bits));
+    }
+
+    #[test]
     fn a_retired_arm_is_unknown_but_its_heir_is_not() {
         let mut state = RewardState::new(&SCHEMA);
         for _ in 0..100 {

@@ -196,6 +196,27 @@ mod tests {
     }
 
     #[test]
+    fn the_widest_instructions_give_the_same_bits() {
+        let number = |n: usize| ((n * 7_919) % 1_009) as f64 / 1_009.0 - 0.5;
+        let rows: Vec<Vec<f64>> = (0..90)
+            .map(|row| (0..37).map(|i| number(row * 37 + i)).collect())
+            .collect();
+        let packed = sums(&rows, 37);
+        let factor = Cholesky::new(&packed, 0.3, 37).unwrap();
+        let plain = Cholesky::factored(&packed, 0.3, 37).unwrap();
+        let bits = |all: &[f64]| all.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&factor.packed), bits(&plain.packed));
+        assert_eq!(bits(&factor.inverse()), bits(&Inversion(&factor).run()));
+        // One row after the other, from the beginning of each.
+        for (i, row) in factor.inverse().chunks_exact(37).enumerate() {
+            let mut unit = vec![0.0; 37];
+            unit[i] = 1.0;
+            factor.solve(&mut unit);
+            assert_eq!(bits(row), bits(&unit));
+        }
+    }
+
+    #[test]
     fn what_is_not_positive_definite_has_no_factor() {
         assert!(Cholesky::new(&[-4.0], 1.0, 1).is_none());
         assert!(Cholesky::new(&[f64::NAN], 1.0, 1).is_none());
