@@ -15,7 +15,7 @@ use crate::rollout::{Rollout, RolloutRow, RolloutSettings, roll};
 /// the rows.
 ///
 /// # Errors
-/// [`ForeignError`]: as [`evaluate_foreign`], and if too few rows are accepted to say anything.
+/// [`ForeignError`]: as [`evaluate_foreign`](super::evaluate_foreign), and if too few rows are accepted to say anything.
 pub fn roll_out_foreign(
     settings: &ForeignSettings,
     policies: &RolloutSettings,
