@@ -1,6 +1,7 @@
 //! One answer on its way to the client, and what is put on record of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use echo_experience::{Evidence, Record, Served};
@@ -33,8 +34,8 @@ pub struct Answer {
     pub arm: String,
     /// Whether that is another than the one drawn.
     pub fallback: bool,
-    /// Whether the decision was on disk in time: if not, nothing of the answer is put on record.
-    pub logged: bool,
+    /// Whether the decision is on record: if not, nothing of the answer is.
+    pub logged: OnRecord,
     /// The kind of client that asked.
     pub client: String,
     /// Whether it was asked for ahead of the user, who may never come there.
@@ -45,6 +46,22 @@ pub struct Answer {
     alternatives: Vec<Alternative>,
     usage: Option<Usage>,
     closed: bool,
+}
+
+/// Whether a decision is on record. It is put there while its arm is asked already.
+#[derive(Debug, Clone, Default)]
+pub struct OnRecord(Arc<AtomicBool>);
+
+impl OnRecord {
+    /// Says whether it is.
+    pub fn set(&self, is: bool) {
+        self.0.store(is, Ordering::Relaxed);
+    }
+
+    /// Whether it is.
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// One alternative of an answer.
@@ -89,7 +106,7 @@ impl Answer {
             id,
             arm: String::new(),
             fallback: false,
-            logged: true,
+            logged: OnRecord::default(),
             client: String::new(),
             is_ahead: false,
             asked_ms: echo.clock.now_ms(),
@@ -162,7 +179,7 @@ impl Answer {
         let at_ms = self.echo.clock.now_ms();
         for (choice, alternative) in (0..).zip(self.alternatives.clone()) {
             self.record_served(choice, &alternative, alternative.finish_reason());
-            if self.logged {
+            if self.logged.get() {
                 self.open_proposal(choice, &alternative.text, at_ms);
                 if self.client == devdata::CLIENT {
                     let (id, tenant) = (self.id, &self.user.tenant);
@@ -252,7 +269,7 @@ impl Answer {
     }
 
     fn record_served(&self, choice: u32, alternative: &Alternative, ending: &str) {
-        if !self.logged {
+        if !self.logged.get() {
             return;
         }
         self.echo.record(Record::Served(Served {

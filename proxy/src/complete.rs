@@ -70,7 +70,6 @@ pub async fn complete(
     let decision = decision(
         &echo, &live, &request, &user, id, cohort, &route, &facts, &features,
     );
-    let ticket = echo.log.append(Record::Decision(decision));
     let label = ArmLabel {
         arm: route.drawn().id().to_owned(),
     };
@@ -78,11 +77,20 @@ pub async fn complete(
 
     let mut answer = Answer::new(&echo, &request, &user, id, started);
     answer.client = identity.client;
-    // The arm works on the answer while the request is looked at.
-    let look = async { look_back(&echo, &user, &request, asked_ms) };
-    let (opened, is_ahead) = tokio::join!(open(&echo, &route, &request, &mut answer), look);
+    let on_record = answer.logged.clone();
+    // The arm works on the answer while its decision goes on record and the request is looked at.
+    let meanwhile = async {
+        // The task of the connection to the arm comes first, and sends what it was given.
+        tokio::task::yield_now().await;
+        on_record.set(true);
+        let ticket = echo.log.append(Record::Decision(decision));
+        (ticket, look_back(&echo, &user, &request, asked_ms))
+    };
+    let opening = open(&echo, &route, &request, &mut answer);
+    let (opened, (ticket, is_ahead)) = tokio::join!(opening, meanwhile);
     answer.is_ahead = is_ahead;
-    answer.logged = is_durable(&echo, ticket, live.config.log.ack_ms).await;
+    let is_durable = is_durable(&echo, ticket, live.config.log.ack_ms).await;
+    answer.logged.set(is_durable);
     let (first, pieces) = match opened {
         Ok(opened) => opened,
         Err(error) => {

@@ -38,7 +38,7 @@ impl Head {
             created_s: answer.created_s(),
             arm: answer.arm.clone(),
             started: answer.started(),
-            logged: answer.logged,
+            logged: answer.logged.get(),
             fallback: answer.fallback,
             policy_version,
         }

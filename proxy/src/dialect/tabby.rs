@@ -1,6 +1,7 @@
 //! Tabby's protocol, as its editor plugins speak it: completions by segments, health, and events.
 
 use axum::Json;
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -59,8 +60,7 @@ impl Segments {
 /// Whether a body for `/v1/completions` is Tabby's: it shares the path with `OpenAI`'s.
 pub fn is_meant(body: &[u8]) -> bool {
     const MARK: &[u8] = b"\"segments\"";
-    body.windows(MARK.len()).any(|window| window == MARK)
-        && serde_json::from_slice::<Body>(body).is_ok()
+    memmem::find(body, MARK).is_some() && serde_json::from_slice::<Body>(body).is_ok()
 }
 
 /// Decodes a body.
