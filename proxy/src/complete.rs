@@ -67,9 +67,6 @@ pub async fn complete(
     let facts = route::facts(&echo, &request, &identity.client, recent);
     let features = echo.schema.featurise(&facts);
     let route = route::choose(&echo, &live, cohort, &user, &request, &features, id)?;
-    let decision = decision(
-        &echo, &live, &request, &user, id, cohort, &route, &facts, &features,
-    );
     let label = ArmLabel {
         arm: route.drawn().id().to_owned(),
     };
@@ -82,6 +79,9 @@ pub async fn complete(
     let meanwhile = async {
         // The task of the connection to the arm comes first, and sends what it was given.
         tokio::task::yield_now().await;
+        let decision = decision(
+            &echo, &live, &request, &user, id, asked_ms, cohort, &route, &facts, &features,
+        );
         on_record.set(true);
         let ticket = echo.log.append(Record::Decision(decision));
         (ticket, look_back(&echo, &user, &request, asked_ms))
@@ -125,6 +125,7 @@ fn decision(
     request: &CompletionRequest,
     user: &UserKey,
     id: DecisionId,
+    asked_ms: i64,
     cohort: Cohort,
     route: &Route,
     facts: &Facts,
@@ -138,7 +139,7 @@ fn decision(
     let kept = |text: &str, limit: usize| (limit > 0).then(|| text.to_owned());
     Decision {
         id: id.to_string(),
-        at_ms: echo.clock.now_ms(),
+        at_ms: asked_ms,
         tenant: user.tenant.clone(),
         user: user.user.clone(),
         client: facts.client.clone(),

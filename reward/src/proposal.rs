@@ -149,7 +149,10 @@ impl Proposal {
     pub(crate) fn is_reached<'a>(&self, mut others: impl Iterator<Item = &'a Self>) -> bool {
         self.is_ahead
             && others.any(|other| {
-                Some(other.key()) == self.parent && other.is_taken() && !other.reading.is_by_hand()
+                Some(other.key()) == self.parent
+                    && other.is_taken()
+                    && !other.reading.is_by_hand()
+                    && !other.is_unread()
             })
     }
 
@@ -212,7 +215,12 @@ impl Proposal {
 
     /// Whether its editor, which tells what it shows, has not shown it.
     fn is_unseen(&self, person: &Person) -> bool {
-        (person.tells_shown || self.is_overtaken) && !self.reading.is_shown
+        (person.tells_shown && !self.reading.is_shown) || self.is_unread()
+    }
+
+    /// Whether nobody can have read it, and no word says otherwise.
+    fn is_unread(&self) -> bool {
+        self.is_overtaken && !self.reading.is_shown
     }
 
     /// Whether a request made at `at_ms` came too soon after the answer for a person to have taken it.

@@ -26,7 +26,10 @@ pub(crate) struct Case {
     /// The character before its place.
     pub(crate) anchor: u64,
     pub(crate) sheet: usize,
-    pub(crate) is_ahead: bool,
+    /// The proposal that it was asked for behind, ahead of its user.
+    pub(crate) parent: Option<usize>,
+    /// Its user was brought before it by taking another, and no request showed that.
+    pub(crate) came_unseen: bool,
     /// The moment of the request, or of the first of several for the same place.
     pub(crate) slate: i64,
     /// Another answer for the same place says what it has been changed into.
@@ -109,7 +112,7 @@ impl Case {
         let is_read = self.displayed_ms >= READ_MS || self.taken.is_some() || self.was_told;
         let is_over = self.typing.parted.is_some() || self.typing.chars == all;
         if !self.was_displayed || (!is_read && is_over) {
-            let fate = if self.is_ahead && !self.was_displayed {
+            let fate = if self.parent.is_some() && !self.was_displayed {
                 Fate::Speculative
             } else {
                 Fate::NeverShown

@@ -252,7 +252,7 @@ impl Session<'_> {
         }
         let (now_ms, pause_ms) = (self.now_ms, f64::from(self.profile.habits.pause_ms));
         for case in &mut self.cases {
-            if case.settled.is_none() && !case.is_ahead && case.sheet == self.sheet {
+            if case.settled.is_none() && case.parent.is_none() && case.sheet == self.sheet {
                 let is_first = case.left_ms.is_none() && case.texts != *texts;
                 if is_first {
                     case.left_ms = Some(now_ms);
@@ -325,7 +325,8 @@ impl Session<'_> {
             meant_at: flight.meant_at,
             anchor: flight.anchor,
             sheet: self.sheet,
-            is_ahead: flight.parent.is_some(),
+            parent: flight.parent,
+            came_unseen: false,
             slate: flight.slate,
             has_twin: false,
             was_displayed: false,
@@ -439,6 +440,9 @@ impl Session<'_> {
                 let truth = self.cases[case].truth(&self.sheets);
                 self.cases[case].settled = Some((outcome, truth));
                 self.cases[case].has_twin = self.has_twin(&self.cases[case]);
+                self.cases[case].came_unseen = self.cases[case]
+                    .parent
+                    .is_some_and(|parent| !self.cases[parent].was_seen_taken);
             }
         }
     }

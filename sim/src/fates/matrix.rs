@@ -28,7 +28,7 @@ pub enum Untold {
     ChangedAfterwards,
     /// Typed by hand with no request in between: the same text as when it is taken.
     TypedUnseen,
-    /// Taken and taken back with no request in between.
+    /// Taken and taken back with no request in between, or shown behind one of which that is true.
     TakenBackUnseen,
     /// Another proposal put the same text in, or says what this one was changed into, or a part was taken
     /// and the rest typed.
@@ -85,6 +85,7 @@ pub(crate) fn read(case: &Case, tells_shown: bool) -> Option<Reading> {
         Fate::NeverShown if case.is_second => Some(Untold::BehindAnother),
         Fate::NeverShown if case.stands_anyway => Some(Untold::TypedUnseen),
         Fate::NeverShown => (!tells_shown && !case.is_overtaken).then_some(Untold::NotShown),
+        _ if case.came_unseen => Some(Untold::TakenBackUnseen),
         _ if truth.is_mixed || (case.has_twin && !is_accepted) => Some(Untold::SameTextOfAnother),
         _ if told.is_none() => Some(Untold::NoLaterRequest),
         _ if told != Some(truth) => Some(Untold::ChangedAfterwards),
