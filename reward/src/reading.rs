@@ -158,6 +158,15 @@ impl Reading {
                 ));
             }
         }
+        if let (Origin::Agreeing, Some((before, _))) = (self.origin, self.typed)
+            && chars < before
+            && before * 2 >= solid_chars(scene.wanted)
+            && !scene.is_disowned
+        {
+            // Nobody types what he then deletes: it was taken, and is being deleted from its end.
+            self.take(None, false);
+            return Some((Fate::Refined, Kept::measure(scene.wanted, scene.stands)));
+        }
         self.origin = Origin::Agreeing;
         self.typed = Some((chars, scene.seconds));
         None
@@ -231,10 +240,7 @@ impl Reading {
         };
         if stands.is_empty() {
             self.is_whole = false;
-            if self.is_sure {
-                self.origin = Origin::Removed;
-            }
-            return Some((self.lost_fate(), Kept::measure(wanted, stands)));
+            return Some((self.lose(), Kept::measure(wanted, stands)));
         }
         let agreement = Agreement::of(wanted, stands);
         if is_whole(wanted, stands, &agreement) {
@@ -250,7 +256,7 @@ impl Reading {
         let Some(part) = self.part else {
             let kept = Kept::measure(wanted, stands);
             let fate = match (is_gone(wanted, stands, &kept), self.is_by_hand) {
-                (true, _) => self.lost_fate(),
+                (true, _) => self.lose(),
                 (false, true) => Fate::TypedThrough,
                 (false, false) => Fate::Refined,
             };
@@ -264,7 +270,7 @@ impl Reading {
         let part = self.part.unwrap_or(part);
         let kept = Kept::measure(&wanted[..part], stands);
         let fate = if is_gone(&wanted[..part], stands, &kept) {
-            self.lost_fate()
+            self.lose()
         } else {
             self.taken_fate()
         };
@@ -377,6 +383,14 @@ impl Reading {
         self.is_by_hand = by_hand;
         self.is_guess = false;
         self.is_whole = false;
+    }
+
+    /// Closes what was taken and is gone: what is written there afterwards is the user's own.
+    fn lose(&mut self) -> Fate {
+        if self.is_sure {
+            self.origin = Origin::Removed;
+        }
+        self.lost_fate()
     }
 
     /// The fate of what was taken and is gone.
