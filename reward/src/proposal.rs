@@ -256,7 +256,7 @@ impl Proposal {
                 return None;
             }
             self.is_ahead = false;
-            self.is_left = true;
+            self.leave(sight);
         }
         let region = self.within_bound(region);
         if self.reading.is_as_before(self.text.trim(), &region) {

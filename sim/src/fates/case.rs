@@ -28,8 +28,10 @@ pub(crate) struct Case {
     pub(crate) sheet: usize,
     /// The proposal that it was asked for behind, ahead of its user.
     pub(crate) parent: Option<usize>,
-    /// Its user was brought before it by taking another, and no request showed that.
-    pub(crate) came_unseen: bool,
+    /// Whether requests told that its user took all of the proposal before it.
+    pub(crate) was_parent_seen_taken: bool,
+    /// The text of the proposal before it stands, put there by other means than taking it.
+    pub(crate) is_parent_typed: bool,
     /// The moment of the request, or of the first of several for the same place.
     pub(crate) slate: i64,
     /// Another answer for the same place says what it has been changed into.
@@ -160,7 +162,7 @@ impl Case {
         }
     }
 
-    fn is_part(&self, taken: usize) -> bool {
+    pub(crate) fn is_part(&self, taken: usize) -> bool {
         taken < self.shown.trim_end().chars().count()
     }
 

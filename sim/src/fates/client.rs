@@ -326,7 +326,8 @@ impl Session<'_> {
             anchor: flight.anchor,
             sheet: self.sheet,
             parent: flight.parent,
-            came_unseen: false,
+            was_parent_seen_taken: false,
+            is_parent_typed: false,
             slate: flight.slate,
             has_twin: false,
             was_displayed: false,
@@ -440,9 +441,14 @@ impl Session<'_> {
                 let truth = self.cases[case].truth(&self.sheets);
                 self.cases[case].settled = Some((outcome, truth));
                 self.cases[case].has_twin = self.has_twin(&self.cases[case]);
-                self.cases[case].came_unseen = self.cases[case]
-                    .parent
-                    .is_some_and(|parent| !self.cases[parent].was_seen_taken);
+                if let Some(parent) = self.cases[case].parent {
+                    let parent = &self.cases[parent];
+                    let is_whole = parent.taken.is_some_and(|taken| !parent.is_part(taken));
+                    let was_seen_taken = is_whole && parent.was_seen_taken;
+                    let is_typed = !is_whole && stands_anyway(&self.sheets[parent.sheet], parent);
+                    self.cases[case].was_parent_seen_taken = was_seen_taken;
+                    self.cases[case].is_parent_typed = is_typed;
+                }
             }
         }
     }

@@ -81,11 +81,12 @@ pub(crate) fn read(case: &Case, tells_shown: bool) -> Option<Reading> {
     let is_accepted = fate == Fate::Accepted;
     let told = case.told.filter(|told| told.fate.is_some());
     let untold = match fate {
-        Fate::Speculative => None,
+        // Typed by hand or taken, the one before it is the same text.
+        Fate::Speculative => case.is_parent_typed.then_some(Untold::TypedUnseen),
         Fate::NeverShown if case.is_second => Some(Untold::BehindAnother),
         Fate::NeverShown if case.stands_anyway => Some(Untold::TypedUnseen),
         Fate::NeverShown => (!tells_shown && !case.is_overtaken).then_some(Untold::NotShown),
-        _ if case.came_unseen => Some(Untold::TakenBackUnseen),
+        _ if case.parent.is_some() && !case.was_parent_seen_taken => Some(Untold::TakenBackUnseen),
         _ if truth.is_mixed || (case.has_twin && !is_accepted) => Some(Untold::SameTextOfAnother),
         _ if told.is_none() => Some(Untold::NoLaterRequest),
         _ if told != Some(truth) => Some(Untold::ChangedAfterwards),
