@@ -152,6 +152,7 @@ impl Proposal {
                 Some(other.key()) == self.parent
                     && other.is_taken()
                     && !other.reading.is_by_hand()
+                    && other.outcome.is_some_and(|o| o.fate != Fate::Partial)
                     && !other.is_unread()
             })
     }
@@ -243,6 +244,7 @@ impl Proposal {
         self.leave(sight);
         let region = match self.place.look_for(sight, self.bound()) {
             Found::Untouched => return None,
+            Found::Nothing if self.is_ahead && is_reached => return self.turn_down(sight),
             Found::Nothing => return self.look_around(sight),
             Found::Region(region) => region,
         };
@@ -250,6 +252,9 @@ impl Proposal {
             let is_here = self.place.is_behind(&region, &self.text);
             let has_stopped = is_reached || region.before_cursor.trim().is_empty();
             if !is_here || !has_stopped {
+                if !is_here && is_reached {
+                    return self.turn_down(sight);
+                }
                 // Who has gone on was not shown what comes here.
                 self.place.lose();
                 self.is_lost |= is_here;
@@ -275,6 +280,16 @@ impl Proposal {
             .look(wanted, self.habits, &region, person, seconds);
         let (fate, kept) = read?;
         self.conclude(fate, kept, region.stands, sight.at_ms)
+    }
+
+    /// Closes one whose user was brought before it by taking the proposal that it was asked for behind, and then
+    /// changed what it stood behind.
+    fn turn_down(&mut self, sight: &Sight<'_>) -> Option<Outcome> {
+        self.is_ahead = false;
+        self.leave(sight);
+        self.reading.origin = Origin::Typed;
+        let kept = Kept::measure(self.text.trim(), "");
+        self.conclude(Fate::Rejected, kept, "", sight.at_ms)
     }
 
     /// Of several texts, chooses the one of which most stands there.
