@@ -217,6 +217,12 @@ impl Reading {
         let is_begun = agreement.chars * 2 >= all;
         let is_alike = all >= LITTLE && (alike_share >= ALIKE || is_begun);
         let is_put_in = is_put_in && alike_share >= SOMEWHAT;
+        // What one types by hand stands before the cursor.
+        let tail = common_tail(wanted, stands);
+        let is_around = agreement.chars > 0
+            && tail >= FEW
+            && tail >= solid_chars(stands).saturating_sub(scene.new);
+        let is_alike = is_alike || (is_around && (agreement.chars + tail) * 2 >= all);
         if !scene.is_disowned && (is_put_in || (is_alike && self.origin == Origin::Unknown)) {
             if is_put_in && !is_alike && is_beginning(&kept) {
                 self.take(Some(agreement.end), false);
@@ -410,6 +416,14 @@ impl Reading {
             (false, Some(_)) => Fate::Partial,
         }
     }
+}
+
+/// Characters at the end of both texts that are the same, white space not counted.
+fn common_tail(wanted: &str, stands: &str) -> u32 {
+    let solid = |c: &char| !c.is_whitespace();
+    let (ours, theirs) = (wanted.chars().rev(), stands.chars().rev());
+    let both = ours.filter(solid).zip(theirs.filter(solid));
+    u32::try_from(both.take_while(|(a, b)| a == b).count()).unwrap_or(u32::MAX)
 }
 
 /// What one look sees.

@@ -22,10 +22,17 @@ pub(crate) fn sort_out(
             continue;
         }
         let kept = |index: usize| {
-            let outcome = open[index].outcome()?;
-            Some((outcome.fate != Fate::Partial, open[index].kept_chars()))
+            let fate = open[index].outcome()?.fate;
+            let rank = match fate {
+                Fate::Accepted => 3,
+                Fate::Partial if index == slate[0] => 2,
+                Fate::Partial => 0,
+                _ => 1,
+            };
+            Some((rank, open[index].kept_chars()))
         };
-        // The first of those of which most stands; what was taken in part was taken in full elsewhere.
+        // The first of those of which most stands; what was taken in part was taken in full elsewhere, and who took all
+        // of a short one may have gone on as a long one does.
         let taken = slate.iter().rev().filter(|index| open[**index].is_taken());
         let winner = taken.copied().max_by_key(|index| kept(*index));
         let shown = open[slate[0]].text().trim().to_owned();
