@@ -108,6 +108,20 @@ impl fmt::Display for UnknownKind {
 impl std::error::Error for UnknownKind {}
 
 impl Record {
+    /// When it happened, in milliseconds since 1970.
+    pub fn at_ms(&self) -> i64 {
+        match self {
+            Self::Decision(decision) => decision.at_ms,
+            Self::Served(served) => served.at_ms,
+            Self::Evidence(evidence) => evidence.at_ms,
+            Self::Event(event) => event.at_ms,
+            Self::PolicyPublished(published) => published.at_ms,
+            Self::ModelPublished(published) => published.at_ms,
+            Self::ConfigurationChanged(changed) => changed.at_ms,
+            Self::Verdict(verdict) => verdict.at_ms,
+        }
+    }
+
     /// This record's kind.
     pub fn kind(&self) -> Kind {
         match self {

@@ -20,10 +20,6 @@ use crate::watch::UserKey;
 /// The texts of an answer as they grow. When it is dropped before its end, the client has left: that
 /// too goes on record.
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, whatever the others"
-)]
 pub struct Answer {
     echo: Arc<Echo>,
     request: Arc<CompletionRequest>,

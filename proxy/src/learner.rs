@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use echo_experience::{LogError, LogReader, PolicyPublished, Record, lower_priority};
 use echo_policy::{FeatureSchema, Memory, Policy, PolicyError, PolicySpec, ShareBound};
+use echo_reward::FOLLOWED_MS;
 use echo_sim::learning::{Fold, FoldError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -14,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::in_force::{InForce, Mode};
 use crate::registry::{Registry, RegistryError};
-use crate::restore::Restoring;
+use crate::restore::{Restoring, first_since};
 use crate::state::{Echo, Policies};
 use crate::watch::Watch;
 
@@ -205,16 +206,18 @@ impl Learner {
         if let Some(memory) = other_memory(&fold, &in_force.mode) {
             fold = fold.anew(memory);
         }
-        let young_ms = clock.now_ms() - config.reward.longest_ms;
-        let mut reading = Restoring::new(watch, young_ms);
+        let young_ms = clock.now_ms() - config.reward.longest_ms.max(FOLLOWED_MS);
+        let mut restoring = Restoring::new(watch, young_ms);
+        let mut through = first_since(&mut reader, young_ms, fold.through())?;
         loop {
-            let entries = reader.after(fold.through(), READ_RECORDS)?;
-            if entries.is_empty() {
-                break;
-            }
+            let entries = reader.after(through, READ_RECORDS)?;
+            let Some(last) = entries.last() else { break };
+            through = last.seq;
             for entry in &entries {
-                fold.entry(entry)?;
-                reading.entry(entry);
+                if entry.seq > fold.through() {
+                    fold.entry(entry)?;
+                }
+                restoring.entry(entry);
             }
         }
         let uniform = "uniform".parse().expect("uniform is a policy");

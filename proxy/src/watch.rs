@@ -200,14 +200,14 @@ impl Watch {
         }
     }
 
-    /// Closes a proposal without news, since its outcome is on record.
-    pub fn forget(&self, decision: u128, choice: u32) {
+    /// Takes over that a settled proposal's survival was told at `at_ms`, before a restart.
+    pub fn survived(&self, decision: u128, choice: u32, at_ms: i64) {
         let user = self
             .decisions
             .get(&decision)
             .map(|known| known.user.clone());
         if let Some(mut tracker) = user.and_then(|user| self.users.get_mut(&user)) {
-            tracker.forget(decision, choice);
+            tracker.survived(decision, choice, at_ms);
         }
     }
 
@@ -332,7 +332,11 @@ mod tests {
         for (id, name) in (0..).zip(["busy", "idle", "late"]) {
             watch.proposed(&user(name), Proposal::new(id, 0, "f(1)", &ASKED, 0));
         }
-        watch.forget(1, 0);
+        let over = Outcome {
+            settled: true,
+            ..Outcome::never_shown(4)
+        };
+        watch.resume(1, 0, over, 0);
         let told = watch.proposed(&user("new"), Proposal::new(9, 0, "f(1)", &ASKED, 0));
         assert_eq!((told, watch.open()), (Vec::new(), 3));
         assert!(

@@ -60,5 +60,5 @@ pub use recent::RecentAcceptance;
 pub use region::{Region, Window};
 pub use scorer::{Judged, Scorer};
 pub use scoring::Scoring;
-pub use tracker::{Change, Seen, Source, TrackerLimits, UserTracker};
+pub use tracker::{Change, FOLLOWED_MS, Seen, Source, TrackerLimits, UserTracker};
 pub use typing::TypingSpeed;

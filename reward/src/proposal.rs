@@ -410,14 +410,21 @@ impl Proposal {
         self.survivals < HORIZONS_MS.len() && at_ms - self.answered_ms <= LONGEST_MS
     }
 
+    /// Takes over that its survival was told at `at_ms`.
+    pub(crate) fn survived(&mut self, at_ms: i64) {
+        self.survivals = self.horizons_passed(at_ms);
+    }
+
+    fn horizons_passed(&self, at_ms: i64) -> usize {
+        let age_ms = at_ms - self.answered_ms;
+        let passed = HORIZONS_MS.iter().filter(|horizon| age_ms >= **horizon);
+        passed.count()
+    }
+
     /// What is left of it at the first request after each of some horizons that shows its place.
     pub(crate) fn survival(&mut self, sight: &Sight<'_>) -> Option<Outcome> {
-        let age_ms = sight.at_ms - self.answered_ms;
         let region = self.place.look_at(sight);
-        let passed = HORIZONS_MS
-            .iter()
-            .filter(|horizon| age_ms >= **horizon)
-            .count();
+        let passed = self.horizons_passed(sight.at_ms);
         let is_other = self.place.is_of_another(sight.file);
         if passed <= self.survivals || is_other {
             return None;
@@ -511,7 +518,7 @@ impl Proposal {
 const HORIZONS_MS: [i64; 4] = [30_000, 120_000, 300_000, 600_000];
 
 /// After this age it is no longer followed.
-const LONGEST_MS: i64 = 1_200_000;
+pub(crate) const LONGEST_MS: i64 = 1_200_000;
 
 /// A request this soon after the answer, in milliseconds, is the editor's and not the user's.
 const AHEAD_MS: i64 = 150;

@@ -83,6 +83,9 @@ pub struct Seen {
     pub is_ahead: bool,
 }
 
+/// So long after its answer a proposal may still be told of, in milliseconds.
+pub const FOLLOWED_MS: i64 = crate::proposal::LONGEST_MS;
+
 /// Follows the open proposals of one user until their outcomes settle.
 ///
 /// Memory is bounded by [`TrackerLimits::open`] proposals. All times are milliseconds of one clock,
@@ -284,27 +287,45 @@ impl UserTracker {
         for proposal in settled {
             let change = self.settle(&proposal, Source::Timeout);
             if change.outcome.fate.is_taken() {
-                self.standing.push_back(proposal);
+                self.stand(proposal);
             }
             changes.push(change);
         }
-        let over = self.standing.len().saturating_sub(STANDING);
-        self.standing.drain(..over);
         changes
     }
 
-    /// Takes over what was known of a proposal before a restart.
+    /// Takes over what was known of a proposal before a restart. One that had settled is closed without news; if it
+    /// was taken, how long it stands is followed further.
     pub fn resume(&mut self, decision: u128, choice: u32, outcome: Outcome, at_ms: i64) {
-        let known = |p: &&mut Box<Proposal>| (p.decision, p.choice) == (decision, choice);
-        if let Some(proposal) = self.open.iter_mut().find(known) {
+        let found = self.open.iter().position(|p| p.key() == (decision, choice));
+        let Some(index) = found else { return };
+        if !outcome.settled {
+            self.open[index].resume(outcome, at_ms);
+            return;
+        }
+        let Some(mut proposal) = self.open.remove(index) else {
+            return;
+        };
+        self.recent.settle(proposal.file(), &outcome);
+        if outcome.fate.is_taken() {
             proposal.resume(outcome, at_ms);
+            self.stand(proposal);
         }
     }
 
-    /// Closes a proposal without news.
-    pub fn forget(&mut self, decision: u128, choice: u32) {
-        self.open
-            .retain(|p| (p.decision, p.choice) != (decision, choice));
+    /// Takes over that a settled proposal's survival was told at `at_ms`, before a restart.
+    pub fn survived(&mut self, decision: u128, choice: u32, at_ms: i64) {
+        let known = |p: &&mut Box<Proposal>| p.key() == (decision, choice);
+        if let Some(proposal) = self.standing.iter_mut().find(known) {
+            proposal.survived(at_ms);
+        }
+    }
+
+    fn stand(&mut self, proposal: Box<Proposal>) {
+        self.standing.push_back(proposal);
+        if self.standing.len() > STANDING {
+            self.standing.pop_front();
+        }
     }
 
     /// Settles everything, whatever the time.
