@@ -202,15 +202,24 @@ impl Proposal {
         let outcome = match self.outcome {
             None if self.is_ahead => Outcome::speculative(&self.text),
             None if self.is_unseen(person) => Outcome::never_shown(shown),
-            Some(outcome) if outcome.fate == Fate::Rejected && self.is_unseen(person) => {
-                Outcome::never_shown(shown)
-            }
+            Some(outcome) if self.is_unlikely(outcome.fate, person) => Outcome::never_shown(shown),
             Some(outcome) => outcome,
             None => Outcome::censored(shown, true),
         };
         Outcome {
             settled: true,
             ..outcome
+        }
+    }
+
+    /// Whether what was read of it cannot be, since it was not shown. That all of it stands there is believed even so.
+    fn is_unlikely(&self, fate: Fate, person: &Person) -> bool {
+        match fate {
+            Fate::Rejected => self.is_unseen(person),
+            Fate::Refined | Fate::Partial | Fate::TypedThrough => {
+                person.tells_taken && person.tells_shown && !self.reading.is_shown
+            }
+            _ => false,
         }
     }
 

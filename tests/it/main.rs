@@ -2,41 +2,41 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-mod client;
-mod editor;
-mod patience;
-mod raw;
-mod records;
-mod replay;
-mod server;
-mod setting;
-mod upstream;
-
 mod bad_http;
 mod bad_input;
 mod bandit_data;
 mod captures;
+mod client;
 mod command_line;
 mod config;
 mod damage;
 mod devdata;
 mod dialects;
 mod durability;
+mod editor;
 mod foreign_logs;
 mod full_disk;
 mod keys;
 mod kinds;
 mod learning;
 mod leaving;
+mod live_clients;
 mod models;
 mod outcomes;
 mod passthrough;
+mod patience;
 mod policies;
 mod publishing;
-mod python_clients;
+mod raw;
 mod recorded_fates;
+mod records;
+mod replay;
 mod restart;
+mod server;
 mod serving;
+mod setting;
 mod tidy;
+mod upstream;
 mod upstreams;
 mod with_arm;
+
