@@ -4,12 +4,12 @@
 use echo_reward::Fate;
 use echo_sim::fates::{Matrix, PROFILES, run};
 
-/// How often each fate must be read right, where the requests tell it, for the worst client: llama.vscode, whose
-/// rejected answers made ahead read as speculative when their place was deleted with what stood before them.
-const LEAST: f64 = 0.8;
+/// How often each fate must be read right, where the requests tell it, for the worst client: a minuet, whose three
+/// answers for one place may each be what the user goes on to type.
+const LEAST: f64 = 0.87;
 
 /// And over all clients.
-const LEAST_POOLED: f64 = 0.95;
+const LEAST_POOLED: f64 = 0.97;
 
 /// Fewer proposals of a fate than these give no rate.
 const FEW: u32 = 40;
@@ -65,7 +65,7 @@ fn fates_are_read_as_they_were_for_every_client() {
             }
         }
         let error = matrix.share_error().unwrap();
-        assert!(error < 0.08, "{}: {error}", profile.name);
+        assert!(error < 0.06, "{}: {error}", profile.name);
     }
     assert!(rates > 50, "{rates}");
     for (fate, (right, truly, read)) in fates.into_iter().zip(pooled) {
