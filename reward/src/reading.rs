@@ -441,7 +441,7 @@ struct Scene<'a> {
 }
 
 /// From this share in long runs on, a text is the proposal, changed.
-const ALIKE: f64 = 0.45;
+const ALIKE: f64 = 0.6;
 
 /// Below this share in long runs, it is not, however soon it came.
 const SOMEWHAT: f64 = 0.2;
