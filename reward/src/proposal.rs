@@ -477,10 +477,10 @@ impl Proposal {
     }
 
     /// What `fate` means for what the user cannot have read: it was not rejected, and what is like it is the
-    /// user's own, unless all of it came at once, out of the client's store.
+    /// user's own, unless it came at once, out of the client's store.
     fn as_seen(&mut self, fate: Fate) -> Fate {
         self.was_accepted |= fate == Fate::Accepted;
-        let is_told = self.reading.is_shown || self.was_accepted;
+        let is_told = self.reading.is_shown || self.was_accepted || self.reading.came_at_once;
         if self.is_overtaken && !is_told {
             Fate::NeverShown
         } else {

@@ -39,6 +39,8 @@ pub(crate) struct Reading {
     is_sure: bool,
     /// Characters that had been typed in agreement at the last look, and its seconds since the answer.
     typed: Option<(u32, f64)>,
+    /// A part of it came faster than anybody types.
+    pub(crate) came_at_once: bool,
 }
 
 /// Where the text in a proposal's place comes from, as far as looks have told.
@@ -152,6 +154,7 @@ impl Reading {
             }
             if by_line || by_word {
                 self.take(Some(end), false);
+                self.came_at_once = is_put_in;
                 return Some((
                     Fate::Partial,
                     share_of_part(scene.wanted, end, scene.stands),
