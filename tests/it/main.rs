@@ -39,4 +39,3 @@ mod tidy;
 mod upstream;
 mod upstreams;
 mod with_arm;
-
