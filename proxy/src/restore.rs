@@ -11,7 +11,7 @@ use crate::ids::DecisionId;
 use crate::watch::{UserKey, Watch};
 
 /// The number of a record before which nothing that happened at `at_ms` or later is found, near the end of a log that
-/// was read `through` some record; of a very busy log, no more than the last [`MOST_RECORDS`] are of interest.
+/// was read `through` some record; of a very busy log, no more than the last 256,000 are of interest.
 ///
 /// # Errors
 ///
