@@ -19,10 +19,7 @@ const NICE: i32 = 10;
 /// processor that both share, it interrupts nobody (`sched(7)`, `SCHED_BATCH`). Its share of the time stays the same.
 /// Where the system does not allow it, nothing changes.
 pub(crate) fn interrupt_nobody() {
-    #[cfg(target_os = "linux")]
-    {
-        let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Batch);
-        let nice = ThreadPriority::Os(ThreadPriorityOsValue::default());
-        let _refused = set_thread_priority_and_policy(thread_native_id(), nice, policy);
-    }
+    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Batch);
+    let nice = ThreadPriority::Os(ThreadPriorityOsValue::default());
+    let _refused = set_thread_priority_and_policy(thread_native_id(), nice, policy);
 }
