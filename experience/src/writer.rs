@@ -14,7 +14,7 @@ use crate::health::Health;
 use crate::journal::Journal;
 use crate::lock::DirectoryLock;
 use crate::options::{LogOptions, Step};
-use crate::priority::{interrupt_nobody, lower_priority};
+use crate::priority::lower_priority;
 use crate::queue::{Command, Line, Queue, Reply, Work};
 use crate::revival::reopen;
 use crate::seal::{Sealed, seal};
@@ -74,7 +74,6 @@ impl Writer {
     /// Works until told to close.
     pub(crate) fn run(mut self) {
         let _end = EndGuard(Arc::clone(&self.queue));
-        interrupt_nobody();
         loop {
             match self.queue.take(self.deadline()) {
                 Work::Lines(lines) => self.commit(lines),

@@ -253,7 +253,7 @@ impl Answer {
             shown_chars: outcome.shown_chars,
             edit_distance: outcome.edit_distance,
             settled: outcome.settled,
-            source: "answer".to_owned(),
+            source: AT_ONCE.to_owned(),
             kept_text: None,
         })
     }
@@ -323,6 +323,9 @@ pub(crate) fn window(request: &CompletionRequest) -> Window<'_> {
 fn chars_of(text: &str) -> u32 {
     u32::try_from(text.chars().count()).unwrap_or(u32::MAX)
 }
+
+/// The source of evidence that is known as soon as an answer is given.
+pub const AT_ONCE: &str = "answer";
 
 /// Where an upstream does not count tokens, so many bytes of source code make one.
 const BYTES_PER_TOKEN: usize = 4;

@@ -6,6 +6,7 @@ use echo_experience::{Decision, Entry, Evidence, LogError, LogReader, Record, Se
 use echo_reward::{Proposal, Window};
 use echo_sim::learning::{SURVIVAL, outcome};
 
+use crate::answer::AT_ONCE;
 use crate::habits;
 use crate::ids::DecisionId;
 use crate::watch::{UserKey, Watch};
@@ -63,7 +64,7 @@ impl<'a> Restoring<'a> {
         }
     }
 
-    fn evidence(&self, evidence: &Evidence) {
+    fn evidence(&mut self, evidence: &Evidence) {
         let Some(id) = DecisionId::parse(&evidence.decision) else {
             return;
         };
@@ -72,6 +73,10 @@ impl<'a> Restoring<'a> {
             self.watch.survived(decision, choice, at_ms);
         } else if let Ok(outcome) = outcome(evidence) {
             self.watch.resume(decision, choice, outcome, at_ms);
+        }
+        // All of its answer has been read by then.
+        if evidence.settled && evidence.source != AT_ONCE {
+            self.decisions.remove(&evidence.decision);
         }
     }
 

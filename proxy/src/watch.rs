@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use dashmap::DashMap;
+use dashmap::mapref::one::RefMut;
 use echo_reward::{Change, Event, Outcome, Proposal, TrackerLimits, UserTracker, Window};
 
 /// A user as Echo tells users apart: the tenant, and a name within it.
@@ -191,24 +192,21 @@ impl Watch {
 
     /// Takes over what was known of a proposal before a restart.
     pub fn resume(&self, decision: u128, choice: u32, outcome: Outcome, at_ms: i64) {
-        let user = self
-            .decisions
-            .get(&decision)
-            .map(|known| known.user.clone());
-        if let Some(mut tracker) = user.and_then(|user| self.users.get_mut(&user)) {
+        if let Some(mut tracker) = self.tracker_of(decision) {
             tracker.resume(decision, choice, outcome, at_ms);
         }
     }
 
     /// Takes over that a settled proposal's survival was told at `at_ms`, before a restart.
     pub fn survived(&self, decision: u128, choice: u32, at_ms: i64) {
-        let user = self
-            .decisions
-            .get(&decision)
-            .map(|known| known.user.clone());
-        if let Some(mut tracker) = user.and_then(|user| self.users.get_mut(&user)) {
+        if let Some(mut tracker) = self.tracker_of(decision) {
             tracker.survived(decision, choice, at_ms);
         }
+    }
+
+    fn tracker_of(&self, decision: u128) -> Option<RefMut<'_, UserKey, UserTracker>> {
+        let user = self.decisions.get(&decision)?.user.clone();
+        self.users.get_mut(&user)
     }
 
     /// Number of open proposals.
