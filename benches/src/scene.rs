@@ -49,6 +49,7 @@ pub fn facts() -> Vec<Facts> {
         let language = LANGUAGES[number % LANGUAGES.len()];
         Facts {
             language: Some(language.to_owned()),
+            tenant: None,
             client: CLIENTS[number % CLIENTS.len()].to_owned(),
             trigger: Trigger::Automatic,
             prefix_chars: u32::try_from(prefix.len()).unwrap_or(u32::MAX),

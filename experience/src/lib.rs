@@ -91,8 +91,8 @@ pub use reader::LogReader;
 pub use record::{Entry, Kind, UnknownKind};
 pub use recovery::Recovery;
 pub use schema::v1::{
-    ConfigurationChanged, Decision, Event, Evidence, ModelPublished, PolicyPublished, Record,
-    Served, Verdict,
+    ConfigurationChanged, Decision, Event, Evidence, LOCAL_TENANT, ModelPublished, PolicyPublished,
+    Record, Served, Verdict,
 };
 pub use ticket::Ticket;
 pub use validity::PROBABILITY_TOLERANCE;

@@ -10,6 +10,10 @@ use crate::Position;
 pub struct Facts {
     /// The programming language, as the client names it or the file name shows it.
     pub language: Option<String>,
+    /// The tenant that asks; absent where there is one only, and in logs older than the second version of the
+    /// [`FeatureSchema`](crate::FeatureSchema).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     /// The kind of client (`"llama.vim"`, `"continue"`), empty if unknown.
     pub client: String,
     /// What made the client ask.

@@ -11,6 +11,7 @@
 //! let schema = FeatureSchema::default();
 //! let facts = Facts {
 //!     language: Some("rust".to_owned()),
+//!     tenant: None,
 //!     client: "llama.vim".to_owned(),
 //!     trigger: Trigger::Automatic,
 //!     prefix_chars: 1_200,

@@ -240,6 +240,7 @@ fn extreme_facts_are_survived() {
         (position.indent, position.depth) = (u16::MAX, u16::MAX);
         let facts = Facts {
             language: Some("x".repeat(100_000)),
+            tenant: Some("\0".repeat(100_000)),
             client: String::new(),
             trigger: Trigger::Speculative,
             prefix_chars: u32::MAX,
@@ -294,6 +295,7 @@ impl World {
     fn context(&self, language: usize, round: u32) -> Features {
         let facts = Facts {
             language: Some(self.languages[language].to_owned()),
+            tenant: None,
             client: "llama.vim".to_owned(),
             trigger: Trigger::Automatic,
             prefix_chars: round * 7 % 4_000,

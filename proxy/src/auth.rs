@@ -1,5 +1,6 @@
 //! Who is asking: API keys, stored as digests only.
 
+use echo_experience::LOCAL_TENANT;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -33,7 +34,7 @@ pub struct Keys(Vec<Key>);
 /// Who asks, as far as his key tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The tenant of the key; `local` where no keys are asked for.
+    /// The tenant of the key; [`LOCAL_TENANT`] where no keys are asked for.
     pub tenant: String,
     /// The name of the key, or a digest of the token where keys are not asked for; empty without one.
     pub name: String,
@@ -86,7 +87,7 @@ impl Keys {
                 .map(|_| crate::ids::hex(&digest[..6]))
                 .unwrap_or_default();
             return Ok(Caller {
-                tenant: "local".to_owned(),
+                tenant: LOCAL_TENANT.to_owned(),
                 name,
             });
         }

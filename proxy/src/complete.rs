@@ -64,7 +64,7 @@ pub async fn complete(
 
     let id = DecisionId::new();
     let cohort = Cohort::of(&user, &live.config.control);
-    let facts = route::facts(&echo, &request, &identity.client, recent);
+    let facts = route::facts(&echo, &request, &user, &identity.client, recent);
     let features = echo.schema.featurise(&facts);
     let route = route::choose(&echo, &live, cohort, &user, &request, &features, id)?;
     let label = ArmLabel {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use echo_experience::LOCAL_TENANT;
 use echo_policy::{DrawKey, Facts, Features, Policy, Position, Trigger};
 use sha2::{Digest, Sha256};
 
@@ -92,10 +93,17 @@ impl Route {
 }
 
 /// Gathers what the policy may know of a request.
-pub fn facts(echo: &Echo, request: &CompletionRequest, client: &str, recent: Recent) -> Facts {
+pub fn facts(
+    echo: &Echo,
+    request: &CompletionRequest,
+    user: &UserKey,
+    client: &str,
+    recent: Recent,
+) -> Facts {
     let chars = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX);
     Facts {
         language: request.language.clone(),
+        tenant: (user.tenant != LOCAL_TENANT).then(|| user.tenant.clone()),
         client: client.to_owned(),
         trigger: Trigger::Automatic,
         prefix_chars: chars(&request.prefix),

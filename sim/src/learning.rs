@@ -5,25 +5,27 @@
 
 use echo_experience::{Decision, Entry, Evidence, Record, Served};
 use echo_policy::{
-    Effect, Event, FeatureSchema, Features, Learner, Memory, Policy, PolicyError, PolicySpec,
-    Snapshot, versioned,
+    Effect, Event, FeatureSchema, Learner, Memory, Policy, PolicyError, PolicySpec, Snapshot,
+    versioned,
 };
 use echo_reward::{Fate, Outcome, Scoring};
 use sha2::{Digest, Sha256};
 
+use crate::contexts::Contexts;
 pub use crate::error::FoldError;
 
 /// What was learned from the entries of a log, read in their order.
 ///
 /// Learned from are decisions that the policy drew (not those whose arm the client named), of users
 /// outside the control cohort, answered whole by the arm drawn. Of several alternatives in one answer
-/// the first is looked at, which is the one that editors show. A new version of an arm starts from what
+/// the first is looked at, which is the one that editors show. Decisions under older rules of the same number of features
+/// have theirs made anew from their facts. A new version of an arm starts from what
 /// its newest predecessor with any reward has learned, with [`WIDEN`] times the variance. An arm that is asked no more is
 /// retired: policies know nothing of it until it is asked again.
 #[derive(Debug, Clone)]
 pub struct Fold {
     learner: Learner,
-    schema_hash: String,
+    contexts: Contexts,
     scoring: Scoring,
     through: u64,
     version: u64,
@@ -46,7 +48,7 @@ impl Fold {
     ) -> Self {
         Self {
             learner: Learner::remembering(schema, memory).with_pending_max(pending),
-            schema_hash: schema.hash(),
+            contexts: Contexts::new(schema),
             scoring: scoring.into(),
             through: 0,
             version: 0,
@@ -65,7 +67,7 @@ impl Fold {
         pending: usize,
     ) -> Result<Self, FoldError> {
         Ok(Self {
-            schema_hash: snapshot.schema_hash.clone(),
+            contexts: Contexts::new(snapshot.state.schema()),
             through: snapshot.through,
             version: snapshot.version,
             scoring: scoring.into(),
@@ -77,9 +79,13 @@ impl Fold {
     /// One that reads logs in the same way, has read nothing, and is for policies that need `memory`.
     #[must_use]
     pub fn anew(&self, memory: Memory) -> Self {
-        let learner = &self.learner;
-        let schema = learner.state().schema();
-        Self::remembering(schema, self.scoring, learner.pending_max(), memory)
+        let (schema, pending) = (self.contexts.schema(), self.learner.pending_max());
+        Self::remembering(schema, self.scoring, pending, memory)
+    }
+
+    /// The feature schema that it learns under.
+    pub fn schema(&self) -> &FeatureSchema {
+        self.contexts.schema()
     }
 
     /// What is told apart of what was learned.
@@ -170,16 +176,15 @@ impl Fold {
 
     fn decision(&mut self, decision: &Decision) -> Result<(), FoldError> {
         let learned_from = decision.routed && !decision.degraded && decision.cohort == TREATMENT;
-        let ours = decision.schema == self.schema_hash;
         let Some(arm) = decision.arms.get(decision.chosen as usize) else {
             return Ok(());
         };
-        if !learned_from || !ours {
+        if !learned_from {
             return Ok(());
         }
-        let schema = self.learner.state().schema();
-        let features = Features::from_logged(decision.features.clone(), schema)
-            .map_err(|e| FoldError::Features(e.to_string()))?;
+        let Some(features) = self.contexts.of(decision)? else {
+            return Ok(());
+        };
         let id = id_of(&decision.id)?;
         let event = Event::new(arm, &features).with_id(id).at(decision.at_ms);
         self.learner.decision(&event.asked_by(&decision.client))?;

@@ -60,6 +60,7 @@ pub mod learning;
 
 mod clusters;
 mod compare;
+mod contexts;
 mod counterfactual;
 mod covariances;
 mod drift;

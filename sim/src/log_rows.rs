@@ -1,3 +1,4 @@
+use crate::contexts::Contexts;
 use crate::error::ReplayError;
 use crate::exclusion::{Exclusion, RowCounts};
 use crate::learning::{SURVIVAL, id_of, outcome};
@@ -15,7 +16,8 @@ pub struct RowOptions {
     /// Whether decisions of the control cohort count. Their draws are as good as any; by default they
     /// are left out because they tell of other users.
     pub include_control: bool,
-    /// Decisions under another schema are left out.
+    /// The schema of the contexts. Decisions under older rules have theirs made anew from their facts; those under others
+    /// are left out.
     pub schema: FeatureSchema,
     /// Whether rewards that are seen less often count for more, by kind of client and arm: inverse probability of censoring
     /// weights (Robins, Rotnitzky, Zhao 1994), with the shares seen for probabilities.
@@ -126,10 +128,10 @@ impl LogRows {
     /// make the mean weight of a row 1.
     fn censoring_weights(&self) -> Result<BTreeMap<(String, String), f64>, ReplayError> {
         let mut counts: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
-        let (hash, mut users) = (self.options.schema.hash(), BTreeMap::new());
+        let (contexts, mut users) = (Contexts::new(&self.options.schema), BTreeMap::new());
         self.entries(|entry| {
             if let Record::Decision(decision) = &entry.record {
-                let is_seen = match self.row(entry.seq, 0, decision, &hash, &mut users) {
+                let is_seen = match self.row(entry.seq, 0, decision, &contexts, &mut users) {
                     Ok(_) => true,
                     Err(Exclusion::Censored | Exclusion::NoEvidence) => false,
                     Err(_) => return Ok(true),
@@ -222,11 +224,11 @@ impl LogRows {
     ) -> Result<RowCounts, ReplayError> {
         let mut counts = RowCounts::default();
         let mut users = BTreeMap::new();
-        let hash = self.options.schema.hash();
+        let contexts = Contexts::new(&self.options.schema);
         self.entries(|entry| {
             if let Record::Decision(decision) = &entry.record {
                 counts.decisions += 1;
-                let row = self.row(entry.seq, from, decision, &hash, &mut users);
+                let row = self.row(entry.seq, from, decision, &contexts, &mut users);
                 let several = row.as_ref().is_ok_and(|(_, several)| *several);
                 let used = row.map(|(row, _)| on(row));
                 match used {
@@ -307,18 +309,18 @@ impl LogRows {
         seq: u64,
         from: u64,
         decision: &Decision,
-        hash: &str,
+        contexts: &Contexts,
         users: &mut BTreeMap<(String, String), u64>,
     ) -> Result<(LoggedRow, bool), Exclusion> {
         if seq < from {
             return Err(Exclusion::BeforeSplit);
         }
-        self.check_draw(decision, hash)?;
+        self.check_draw(decision)?;
+        let features = contexts.of(decision).map_err(|_| Exclusion::Malformed)?;
+        let features = features.ok_or(Exclusion::OtherSchema)?;
         let id = id_of(&decision.id).map_err(|_| Exclusion::Malformed)?;
         let known = self.known.get(&id).copied().unwrap_or_default();
         let reward = known.reward(self.options.scoring)?;
-        let features = Features::from_logged(decision.features.clone(), &self.options.schema)
-            .map_err(|_| Exclusion::Malformed)?;
         let next = users.len() as u64;
         let user = *users
             .entry((decision.tenant.clone(), decision.user.clone()))
@@ -348,7 +350,7 @@ impl LogRows {
     }
 
     /// Whether the decision is a draw that may be weighted.
-    fn check_draw(&self, decision: &Decision, hash: &str) -> Result<(), Exclusion> {
+    fn check_draw(&self, decision: &Decision) -> Result<(), Exclusion> {
         if decision.cohort != "treatment" && !self.options.include_control {
             return Err(Exclusion::ControlCohort);
         }
@@ -357,9 +359,6 @@ impl LogRows {
         }
         if decision.degraded {
             return Err(Exclusion::Degraded);
-        }
-        if decision.schema != hash {
-            return Err(Exclusion::OtherSchema);
         }
         let arms = decision.arms.len();
         if decision.probabilities.len() != arms || decision.chosen as usize >= arms {

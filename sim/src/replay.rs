@@ -1,9 +1,10 @@
+use crate::contexts::Contexts;
 use crate::error::ReplayError;
 use crate::learning::{Fold, id_of};
 use crate::log_rows::{LogRows, Publication, RowOptions};
 use crate::published::published_policy;
 use echo_experience::{Decision, Entry, PolicyPublished, Record};
-use echo_policy::{DrawKey, FeatureSchema, Features, Learner, Memory, Policy, PolicySpec};
+use echo_policy::{DrawKey, FeatureSchema, Learner, Memory, Policy, PolicySpec};
 use echo_reward::Scoring;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use std::path::Path;
 pub struct VerifySettings {
     /// The scorer that the server learned with.
     pub scoring: Scoring,
-    /// The feature schema that it used.
+    /// The newest feature schema that it used; what it did under older rules of the same dimension is repeated under those.
     pub schema: FeatureSchema,
     /// How many decisions might wait for their reward, as the server was configured.
     pub pending: usize,
@@ -39,7 +40,7 @@ pub struct Verification {
     pub decisions: u64,
     /// Decisions whose arm the client named: nothing was drawn.
     pub named: u64,
-    /// Decisions under another feature schema, which cannot be repeated.
+    /// Decisions under a feature schema that is not known here, which cannot be repeated.
     pub other_schema: u64,
     /// Decisions repeated.
     pub checked: u64,
@@ -118,10 +119,9 @@ struct Replay<'a> {
     last_use: BTreeMap<Key, u64>,
     built: BTreeMap<usize, Built>,
     live: BTreeMap<Key, (Policy, u64)>,
-    /// One for each memory that a published policy needs.
+    /// One for each memory that a published policy needs, and each schema that the log was written under.
     folds: Vec<Fold>,
-    schema: &'a FeatureSchema,
-    schema_hash: String,
+    contexts: Vec<Contexts>,
     found: Verification,
 }
 
@@ -137,9 +137,12 @@ impl<'a> Replay<'a> {
         let mut to_build: Vec<usize> = (0..publications.len()).collect();
         to_build.sort_by_key(|&at| std::cmp::Reverse(publications[at].published.through));
         let mut last_use = BTreeMap::new();
+        let mut older: Vec<_> = settings.schema.older().map(|s| Contexts::new(&s)).collect();
+        let mut contexts = vec![Contexts::new(&settings.schema)];
         log.entries(|entry| {
             if let Record::Decision(decision) = &entry.record {
                 last_use.insert(key_of(decision), entry.seq);
+                contexts.extend(older.extract_if(.., |older| older.logged(decision)));
             }
             Ok(true)
         })?;
@@ -150,9 +153,8 @@ impl<'a> Replay<'a> {
             last_use,
             built: BTreeMap::new(),
             live: BTreeMap::new(),
-            folds: folds(publications, settings),
-            schema: &settings.schema,
-            schema_hash: settings.schema.hash(),
+            folds: folds(publications, &contexts, settings),
+            contexts,
             found: Verification::default(),
         })
     }
@@ -220,10 +222,14 @@ impl<'a> Replay<'a> {
         policy.map_err(|error| error.to_string())
     }
 
-    /// What was learned for the memory that a published policy needs.
+    /// What was learned for the memory that a published policy needs, under the schema that it was made under.
     fn fold(&self, published: &PolicyPublished) -> Option<&Fold> {
         let memory = memory_of(published)?;
-        self.folds.iter().find(|fold| *fold.memory() == memory)
+        let mut folds = self.folds.iter().filter(|fold| *fold.memory() == memory);
+        let newest = folds.next()?;
+        // Its record does not name the schema, but what was learned under one.
+        let same = |fold: &&Fold| fold.state_sha256() == published.sha256;
+        Some(folds.find(same).unwrap_or(newest))
     }
 
     /// The policy of a snapshot that was published as it is.
@@ -267,9 +273,9 @@ impl<'a> Replay<'a> {
         let key = key_of(decision);
         if !decision.routed {
             self.found.named += 1;
-        } else if decision.schema == self.schema_hash {
+        } else if let Some(contexts) = self.contexts.iter().find(|c| c.logged(decision)) {
             self.found.checked += 1;
-            match self.repeat(&key, decision) {
+            match self.repeat(&key, decision, contexts) {
                 Ok(()) => self.found.identical += 1,
                 Err(reason) => self.mismatch(seq, Some(decision.id.clone()), &reason),
             }
@@ -281,12 +287,12 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn repeat(&self, key: &Key, decision: &Decision) -> Result<(), String> {
+    fn repeat(&self, key: &Key, decision: &Decision, contexts: &Contexts) -> Result<(), String> {
         let Some((policy, seed)) = self.live.get(key) else {
             return Err(format!("version {} was not published before it", key.1));
         };
-        let features = Features::from_logged(decision.features.clone(), self.schema)
-            .map_err(|error| error.to_string())?;
+        let features = contexts.on_record(decision);
+        let features = features.map_err(|error| error.to_string())?;
         let arms: Vec<&str> = decision.arms.iter().map(String::as_str).collect();
         let id = id_of(&decision.id).map_err(|error| error.to_string())?;
         let draw = DrawKey {
@@ -324,15 +330,23 @@ fn memory_of(published: &PolicyPublished) -> Option<Memory> {
     Some(spec.memory())
 }
 
-fn folds(publications: &[Publication], settings: &VerifySettings) -> Vec<Fold> {
+/// Of those with the same memory, the one under the newest schema stands first.
+fn folds(
+    publications: &[Publication],
+    contexts: &[Contexts],
+    settings: &VerifySettings,
+) -> Vec<Fold> {
     let mut folds: Vec<Fold> = Vec::new();
     for memory in publications
         .iter()
         .filter_map(|publication| memory_of(&publication.published))
     {
         if folds.iter().all(|fold| *fold.memory() != memory) {
-            let (schema, scoring) = (&settings.schema, settings.scoring);
-            folds.push(Fold::remembering(schema, scoring, settings.pending, memory));
+            let (scoring, pending) = (settings.scoring, settings.pending);
+            let under = |contexts: &Contexts| {
+                Fold::remembering(contexts.schema(), scoring, pending, memory.clone())
+            };
+            folds.extend(contexts.iter().map(under));
         }
     }
     folds

@@ -141,6 +141,8 @@ async fn an_address_that_others_reach_needs_keys() {
         (decision.tenant.as_str(), decision.user.as_str()),
         ("team", "team")
     );
+    let facts: Value = serde_json::from_str(&decision.facts).unwrap();
+    assert_eq!(facts["tenant"], "team");
 }
 
 #[tokio::test(flavor = "multi_thread")]

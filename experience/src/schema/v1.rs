@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// The number of this schema version, written beside every batch and into every segment.
 pub const VERSION: u32 = 1;
 
+/// The tenant of a server that asks for no keys.
+pub const LOCAL_TENANT: &str = "local";
+
 /// One logged fact.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

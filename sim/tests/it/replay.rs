@@ -2,7 +2,7 @@
 
 use crate::world::{Life, World, rewritten};
 use echo_experience::{Entry, LogReader, ModelPublished, Record};
-use echo_policy::{Features, Learner, PolicySpec};
+use echo_policy::{Facts, FeatureSchema, Features, Learner, PolicySpec};
 use echo_reward::{Scorer, Scoring};
 use echo_sim::learning::Fold;
 use echo_sim::{LogRows, RowOptions, Used, VerifySettings, verify};
@@ -37,6 +37,40 @@ fn every_decision_and_state_is_repeated_bit_for_bit() {
         "cover:window=200,halflife=5m",
     ] {
         check_holds(spec);
+    }
+}
+
+#[test]
+fn a_log_outlives_the_rules_that_it_began_with() {
+    let newest = FeatureSchema::default();
+    let oldest = newest.older().next().unwrap();
+    for spec in ["randucb", "squarecb:model=logistic,window=100"] {
+        let world = World::grown(1_000, spec, Life::Mixed, 12, [oldest, newest]);
+        let found = verify(world.path(), &VerifySettings::default()).unwrap();
+        assert!(found.holds(), "{spec}: {found:?}");
+        assert_eq!(found.checked, 1_000 - found.named);
+        assert_eq!(found.other_schema, 0);
+        // What was learned under the old rules is known under the new ones.
+        assert_eq!(world.fold.schema(), &newest);
+        assert_eq!(world.fold.learner().state().total(), world.counts["rows"]);
+        let mut rows = 0;
+        LogRows::scan(world.path(), RowOptions::default())
+            .unwrap()
+            .rows(0, |row| {
+                let mut facts: Facts = serde_json::from_str(&row.facts).unwrap();
+                assert_eq!(
+                    facts.tenant.is_none(),
+                    row.seq < world.half_way,
+                    "{}",
+                    row.seq
+                );
+                facts.tenant = Some("t".to_owned());
+                assert_eq!(row.features, newest.featurise(&facts));
+                rows += 1;
+                Ok(Used::Row)
+            })
+            .unwrap();
+        assert_eq!(rows, world.counts["rows"]);
     }
 }
 

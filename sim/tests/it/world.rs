@@ -34,6 +34,8 @@ pub(crate) struct World {
     /// Mean reward of the usable rows.
     pub(crate) mean_reward: f64,
     pub(crate) last_version: u64,
+    /// Records before the server was started again.
+    pub(crate) half_way: u64,
     /// The learner at the end, with everything in the log.
     pub(crate) fold: Fold,
 }
@@ -55,6 +57,7 @@ struct Server {
     seq: u64,
     /// Entries that the learner has not read yet: it lags behind.
     unread: VecDeque<Entry>,
+    read: Vec<Entry>,
     fold: Fold,
     policy: Policy,
     control: Policy,
@@ -66,9 +69,8 @@ const LAG: usize = 7;
 const PUBLISH_EVERY: u64 = 40;
 
 impl Server {
-    fn open(path: &Path, spec: &str, seed: u64) -> Self {
+    fn open(path: &Path, schema: FeatureSchema, spec: &str, seed: u64) -> Self {
         let (log, _) = Log::open(path, LogOptions::default()).unwrap();
-        let schema = FeatureSchema::default();
         let spec: PolicySpec = spec.parse().unwrap();
         let scorer = Scorer::default();
         let fold = Fold::remembering(&schema, scorer, Learner::PENDING_MAX, spec.memory());
@@ -82,6 +84,7 @@ impl Server {
             schema,
             seq: 0,
             unread: VecDeque::new(),
+            read: Vec::new(),
             fold,
             version: 1,
         };
@@ -123,11 +126,25 @@ impl Server {
         while self.unread.len() > LAG {
             let entry = self.unread.pop_front().unwrap();
             self.fold.entry(&entry).unwrap();
+            self.read.push(entry);
         }
         self.version += 1;
         self.policy = self.fold.policy(&self.spec, self.version).unwrap();
         let spec = self.spec.clone();
         self.publish("treatment", self.version, &spec);
+    }
+
+    /// Starts again under another schema, on the log that is there.
+    fn start_again(&mut self, schema: FeatureSchema) {
+        let (scorer, memory) = (Scorer::default(), self.spec.memory());
+        let mut fold = Fold::remembering(&schema, scorer, Learner::PENDING_MAX, memory);
+        for entry in &self.read {
+            fold.entry(entry).unwrap();
+        }
+        (self.schema, self.fold) = (schema, fold);
+        let uniform: PolicySpec = "uniform".parse().unwrap();
+        self.publish("control", 0, &uniform);
+        self.learn();
     }
 
     fn chance(&mut self, probability: f64) -> bool {
@@ -140,6 +157,7 @@ impl Server {
         let name = ["rust", "python"][language];
         let facts = Facts {
             language: Some(name.to_owned()),
+            tenant: (self.schema.version > 1).then(|| "t".to_owned()),
             client: "test".to_owned(),
             trigger: Trigger::Automatic,
             prefix_chars: 100,
@@ -224,12 +242,28 @@ fn evidence(decision: &Decision, fate: &str, kept_share: f64, settled: bool) -> 
 impl World {
     /// `decisions` decisions of a server whose policy is `spec`.
     pub(crate) fn new(decisions: u64, spec: &str, life: Life, seed: u64) -> Self {
+        let schema = FeatureSchema::default();
+        Self::grown(decisions, spec, life, seed, [schema; 2])
+    }
+
+    /// The same, of a server that begins under the first schema and is started again under the second half-way.
+    pub(crate) fn grown(
+        decisions: u64,
+        spec: &str,
+        life: Life,
+        seed: u64,
+        [first, second]: [FeatureSchema; 2],
+    ) -> Self {
         let directory = TempDir::new().unwrap();
-        let mut server = Server::open(directory.path(), spec, seed);
+        let mut server = Server::open(directory.path(), first, spec, seed);
         let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
         let mut late: VecDeque<Record> = VecDeque::new();
-        let mut total = 0.0;
+        let (mut total, mut half_way) = (0.0, 0);
         for number in 0..decisions {
+            if number == decisions / 2 && first != second {
+                half_way = server.seq;
+                server.start_again(second);
+            }
             let mixed = matches!(life, Life::Mixed);
             let fate = if mixed { number % 20 } else { 0 };
             let control = fate == 1 || fate == 2;
@@ -292,6 +326,7 @@ impl World {
             mean_reward: total / (rows as f64).max(1.0),
             counts,
             last_version: server.version,
+            half_way,
             fold: server.fold,
         }
     }
