@@ -58,6 +58,8 @@ mod error;
 mod format;
 mod guard;
 mod health;
+#[cfg(test)]
+mod interleavings;
 mod journal;
 mod lock;
 mod log;
@@ -76,6 +78,7 @@ mod seal;
 mod segment;
 mod segment_file;
 mod source;
+mod sync;
 pub mod table;
 mod ticket;
 mod validity;

@@ -1,8 +1,7 @@
 //! The writer's handle.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{oneshot, watch};
 
@@ -13,6 +12,8 @@ use crate::queue::{Command, Line, Queue, Reply};
 use crate::record::encode;
 use crate::recovery::{Recovery, recover};
 use crate::schema::v1::Record;
+use crate::sync::Mutex;
+use crate::sync::thread::{self, JoinHandle};
 use crate::ticket::Ticket;
 use crate::validity;
 use crate::writer::Writer;

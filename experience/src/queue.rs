@@ -1,7 +1,7 @@
 //! The bounded queue between those who append and the one thread that writes.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use crate::error::LogError;
 use crate::health::{Counts, Health};
 use crate::options::LogOptions;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// Where an answer goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, LogError>>;

@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -18,6 +17,7 @@ use crate::priority::lower_priority;
 use crate::queue::{Command, Line, Queue, Reply, Work};
 use crate::revival::reopen;
 use crate::seal::{Sealed, seal};
+use crate::sync::thread::{self, JoinHandle};
 
 /// How long to wait after a segment could not be sealed.
 const SEAL_RETRY: Duration = Duration::from_secs(30);

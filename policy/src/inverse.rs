@@ -116,7 +116,7 @@ impl Inverse {
             for (j, entry) in row.iter_mut().enumerate() {
                 let mut sum = 0.0;
                 for k in 0..PENDING {
-                    sum += steps[k] * w[k][j];
+                    sum = steps[k].mul_add(w[k][j], sum);
                 }
                 *entry -= sum;
             }
