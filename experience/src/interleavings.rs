@@ -5,8 +5,6 @@
 //!
 //! Shuttle changes threads where they lock, wait or start; the cell's own instructions are one step to it.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 use crate::widest::{Work, widest};
 use serde::{Deserialize, Serialize};
 
+use crate::nonzero::nonzero;
 use crate::triangle::packed_length;
 
 /// The sums over the events of one arm, each event being a context x and a reward r.
@@ -75,13 +76,9 @@ impl ArmSums {
     fn accumulate_at_once(&mut self, x: &[f32], reward: f64, times: f64) {
         self.reward += times * reward;
         self.reward_squared += times * (reward * reward);
-        let mut start = 0;
-        for (j, &xj) in x.iter().enumerate() {
+        for (j, xj) in nonzero(x) {
+            let start = packed_length(j);
             let column = &mut self.xx[start..=start + j];
-            start += j + 1;
-            if xj == 0.0 {
-                continue;
-            }
             let xj = times * f64::from(xj);
             self.x[j] += xj;
             self.xr[j] += xj * reward;

@@ -1,5 +1,6 @@
 use crate::arm_sums::ArmSums;
 use crate::dot::dot;
+use crate::nonzero::nonzero;
 use crate::triangle::Cholesky;
 #[cfg(test)]
 use crate::triangle::column;
@@ -166,10 +167,10 @@ impl Inverse {
     #[inline(always)]
     pub(crate) fn times(&self, x: &[f64]) -> Vec<f64> {
         let mut product = vec![0.0; self.dimension];
-        let columns = self.rows.chunks_exact(self.dimension.max(1));
-        for (&x, column) in x.iter().zip(columns).filter(|(x, _)| **x != 0.0) {
-            for (sum, entry) in product.iter_mut().zip(column) {
-                *sum += x * entry;
+        for (place, entry) in nonzero(x) {
+            let column = &self.rows[place * self.dimension..(place + 1) * self.dimension];
+            for (sum, a) in product.iter_mut().zip(column) {
+                *sum = a.mul_add(entry, *sum);
             }
         }
         let pending = self.pending.chunks_exact(self.dimension.max(1));

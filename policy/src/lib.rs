@@ -86,6 +86,7 @@ mod lexis;
 mod linear_model;
 mod logistic;
 mod memory;
+mod nonzero;
 mod pattern;
 mod policies;
 mod policy;

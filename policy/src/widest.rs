@@ -2,7 +2,8 @@ use pulp::{Arch, NullaryFnOnce};
 
 /// Runs a piece of arithmetic with the widest instructions that this machine has.
 ///
-/// The compiler orders and contracts nothing anew, so that results are the same bits on every machine. The work must be
+/// The compiler orders and contracts nothing anew, so that results are the same bits on every machine; where a product and a
+/// sum are to be one step, the text says `mul_add`, which is one step everywhere. The work must be
 /// inlined as a whole: what is called by a call of its own has the instructions that every machine has.
 pub(crate) fn widest<W: Work>(work: W) -> W::Output {
     Arch::new().dispatch(Piece(work))
