@@ -30,15 +30,18 @@ pub(crate) struct Totals {
     pub(crate) weight: f64,
     /// What they earned.
     reward: f64,
+    /// How many events all replicates see together, each counted once.
+    pub(crate) count: u64,
 }
 
 impl Totals {
     pub(crate) fn new(state: &RewardState, replicate: usize, changes: &Changes) -> Self {
-        let (mut weight, mut reward) = (0.0, 0.0);
+        let (mut weight, mut reward, mut count) = (0.0, 0.0, 0);
         let forgets = state.memory().forgets();
         for (arm, ages) in state.ages() {
             let (mut of_arm, mut earned) = (0.0, 0.0);
             for (part, kept) in ages.parts() {
+                count += kept.sums[0].count;
                 if let Some(sums) = kept.sums.get(replicate) {
                     let counts = if forgets {
                         Memory::weight(part.epoch, state.epoch(arm))
@@ -54,7 +57,11 @@ impl Totals {
             weight += of_arm;
             reward += earned;
         }
-        Self { weight, reward }
+        Self {
+            weight,
+            reward,
+            count,
+        }
     }
 
     /// The mean reward, shrunk to [`PRIOR_MEAN`] by [`PRIOR_WEIGHT`] events.

@@ -15,6 +15,8 @@ use crate::widest::{Work, widest};
 #[derive(Debug, Clone)]
 pub(crate) struct Inverse {
     dimension: usize,
+    /// The factor of A, until A^-1 is computed of it.
+    factor: Option<Cholesky>,
     /// A^-1 by rows, all of it, but for the steps that wait.
     rows: Vec<f64>,
     /// Vectors w, one after the other, and numbers s: A^-1 is less by the sum of s w w'.
@@ -32,8 +34,9 @@ const PENDING: usize = 8;
 const STEPS: u32 = 4_096;
 
 impl Inverse {
-    /// Solves the systems of some sums, whose A is factored already.
-    pub(crate) fn from_factor(factor: &Cholesky, sums: &ArmSums, dimension: usize) -> Self {
+    /// Solves the systems of some sums, whose A is factored already. Only the weights are known until it is
+    /// [completed](Self::complete), which is most of the work.
+    pub(crate) fn from_factor(factor: Cholesky, sums: &ArmSums, dimension: usize) -> Self {
         let solve = |sums: &[f64]| {
             let mut solved = sums.to_vec();
             factor.solve(&mut solved);
@@ -41,19 +44,29 @@ impl Inverse {
         };
         Self {
             dimension,
-            rows: factor.inverse(),
-            pending: Vec::with_capacity(PENDING * dimension),
-            scales: Vec::with_capacity(PENDING),
             u: solve(&sums.xr),
             v: solve(&sums.x),
+            factor: Some(factor),
+            rows: Vec::new(),
+            pending: Vec::with_capacity(PENDING * dimension),
+            scales: Vec::with_capacity(PENDING),
             steps: 0,
+        }
+    }
+
+    /// Computes A^-1, unless that has been done.
+    pub(crate) fn complete(&mut self) {
+        if let Some(factor) = self.factor.take() {
+            self.rows = factor.inverse();
         }
     }
 
     #[cfg(test)]
     pub(crate) fn new(sums: &ArmSums, lambda: f64, dimension: usize) -> Option<Self> {
         let factor = Cholesky::new(&sums.xx, lambda, dimension)?;
-        Some(Self::from_factor(&factor, sums, dimension))
+        let mut inverse = Self::from_factor(factor, sums, dimension);
+        inverse.complete();
+        Some(inverse)
     }
 
     /// Whether it is time to solve anew.
@@ -79,10 +92,11 @@ impl Inverse {
     fn add_at_once(&mut self, x: &[f64], reward: f64, leaning: &mut [f64]) {
         let w = self.times(x);
         let scale = 1.0 / (1.0 + dot(x, &w));
-        let (u, v) = (reward - dot(x, &self.u), 1.0 - dot(x, &self.v));
-        for (i, w_i) in w.iter().enumerate() {
-            self.u[i] += w_i * u * scale;
-            self.v[i] += w_i * v * scale;
+        let u = (reward - dot(x, &self.u)) * scale;
+        let v = (1.0 - dot(x, &self.v)) * scale;
+        for ((w, u_i), v_i) in w.iter().zip(&mut self.u).zip(&mut self.v) {
+            *u_i = w.mul_add(u, *u_i);
+            *v_i = w.mul_add(v, *v_i);
         }
         let along = dot(x, leaning) * scale;
         for (entry, w_i) in leaning.iter_mut().zip(&w) {

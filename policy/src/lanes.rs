@@ -28,15 +28,6 @@ impl Lanes {
         }
     }
 
-    /// Takes `step` times the other's vectors off these.
-    pub(crate) fn subtract(&mut self, step: f64, other: &Self) {
-        for (ours, theirs) in self.entries.iter_mut().zip(&other.entries) {
-            for lane in 0..LANES {
-                ours[lane] -= step * theirs[lane];
-            }
-        }
-    }
-
     /// `start` plus the inner product of each arm's vector with one of which only what is not zero is given. Beyond the
     /// last arm, up to a whole block, stands what means nothing.
     pub(crate) fn times(&self, nonzero: &[(usize, f32)], start: f64) -> Vec<f64> {
@@ -67,12 +58,8 @@ mod tests {
             lanes.set(arm, (0..3).map(|place| entry(arm, place)));
         }
         let products = lanes.times(&[(0, 2.0), (2, -1.0)], 0.5);
-        let twice = lanes.clone();
-        lanes.subtract(2.0, &twice);
-        let negative = lanes.times(&[(1, 1.0)], 0.0);
         for arm in 0..11 {
             assert_eq!(products[arm], 0.5 + 2.0 * entry(arm, 0) - entry(arm, 2));
-            assert_eq!(negative[arm], -entry(arm, 1));
         }
     }
 }

@@ -162,10 +162,10 @@ impl Policy {
         self.check(event.features)?;
         // One out of range, which has no place on the grid, was refused by the state.
         let reward = RewardState::reward_on_grid(reward).unwrap_or(reward);
-        for ridge in std::iter::once(&mut self.ridge).chain(&mut self.replicates) {
-            ridge.learn(state, event, reward)?;
+        self.learned = self.ridge.learn(state, event, reward)?;
+        for replicate in &mut self.replicates {
+            replicate.learn(state, event, reward)?;
         }
-        self.learned = state.total();
         self.price = self.spec.price(state);
         if self.learned >= self.latest.solve_at {
             self.solve_latest(state)?;

@@ -32,8 +32,9 @@ pub(crate) struct Ridge {
     dimension: usize,
     /// The arms known, sorted.
     arms: Vec<String>,
-    /// `theta_a` of each known arm.
+    /// `theta_a` of each known arm, as it would be if `thetas_mean` were the mean reward.
     thetas: Lanes,
+    thetas_mean: f64,
     /// The common weights; empty without any.
     common: Vec<f64>,
     /// Upper triangles of `(A_a + lambda I)^-1`, packed by columns, with the same entry of [`LANES`] arms side by
@@ -155,7 +156,7 @@ impl Ridge {
             return Err(PolicyError::Sums(arms[bad].clone()));
         }
         let fit = match prior {
-            Some(prior) => Fit::new(prior, &events, mean, dimension),
+            Some(prior) => Fit::complete(prior, &events, mean, dimension),
             None => prior::fit(fitting.strength, &events, mean, dimension),
         };
         let fit = fit
@@ -169,6 +170,7 @@ impl Ridge {
             noise: fit.noise,
             dimension,
             thetas: Lanes::new(dimension, arms.len()),
+            thetas_mean: mean,
             arms,
             common: fit.common,
             inverses: Vec::new(),
@@ -187,7 +189,7 @@ impl Ridge {
 
     fn set_theta(&mut self, arm: usize, inverse: &Inverse, leaning: &[f64]) {
         let lambda = self.prior.lambda;
-        let thetas = inverse.theta(self.mean).enumerate();
+        let thetas = inverse.theta(self.thetas_mean).enumerate();
         let leaning = thetas.map(|(row, theta)| {
             let lean = leaning.get(row).map_or(0.0, |lean| lambda * lean);
             theta + lean
@@ -195,7 +197,7 @@ impl Ridge {
         self.thetas.set(arm, leaning);
     }
 
-    /// Takes in the event that `state` has learned last.
+    /// Takes in the event that `state` has learned last. Returns how many events the state knows.
     ///
     /// The prior is chosen anew whenever there are a third more events, the common weights whenever there are a
     /// thirtieth more; all is solved anew when events have grown older.
@@ -204,8 +206,9 @@ impl Ridge {
         state: &RewardState,
         event: &Event<'_>,
         reward: f64,
-    ) -> Result<(), PolicyError> {
-        let learned = state.total();
+    ) -> Result<u64, PolicyError> {
+        let totals = Totals::new(state, self.fitting.replicate, &self.changes);
+        let learned = totals.count;
         let is_heir = state.lineage().values().any(|heir| heir.from == event.arm);
         let index = self.index(event.arm);
         let chooses = self.fitting.replicate == 0;
@@ -216,7 +219,7 @@ impl Ridge {
         else {
             let prior = (!chooses).then_some(self.prior);
             *self = Self::online(state, self.fitting, prior)?;
-            return Ok(());
+            return Ok(learned);
         };
         let index = index.filter(|index| !online.inverses[*index].is_stale() && !is_heir);
         let Some(index) = index else {
@@ -228,7 +231,7 @@ impl Ridge {
                 choose_at,
                 ..online
             });
-            return Ok(());
+            return Ok(learned);
         };
         let x = event.features.as_slice();
         let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
@@ -239,10 +242,8 @@ impl Ridge {
         for _ in 0..times {
             online.inverses[index].add(&wide, reward, &mut online.leanings[index]);
         }
-        let totals = Totals::new(state, self.fitting.replicate, &self.changes);
         self.weight = totals.weight;
-        let mean = totals.mean();
-        let step = mean - std::mem::replace(&mut self.mean, mean);
+        self.mean = totals.mean();
         let leans_anew = !self.common.is_empty() && learned >= online.lean_at;
         if leans_anew {
             let prior = self.prior;
@@ -253,17 +254,17 @@ impl Ridge {
         online.slope(index);
         if let Some(online) = self.online.take() {
             if leans_anew {
+                self.thetas_mean = self.mean;
                 for (arm, inverse) in online.inverses.iter().enumerate() {
                     self.set_theta(arm, inverse, &online.leanings[arm]);
                 }
             } else {
-                // The weights of the other arms have changed with the mean alone.
-                self.thetas.subtract(step, &online.slopes);
+                // The weights of the other arms have changed with the mean alone, which is seen to when they are used.
                 self.set_theta(index, &online.inverses[index], &online.leanings[index]);
             }
             self.online = Some(online);
         }
-        Ok(())
+        Ok(learned)
     }
 
     /// How many events all arms have together, old ones counting less where the policy forgets.
@@ -312,7 +313,14 @@ impl Ridge {
 
     /// The rewards expected of the arms of a query, which stand at these places.
     pub(crate) fn predictions(&self, query: &Query<'_>, places: &[Option<usize>]) -> Vec<f64> {
-        let all = self.thetas.times(&query.nonzero, self.mean);
+        let mut all = self.thetas.times(&query.nonzero, self.mean);
+        if let Some(online) = &self.online {
+            let step = self.mean - self.thetas_mean;
+            let slopes = online.slopes.times(&query.nonzero, 0.0);
+            for (prediction, slope) in all.iter_mut().zip(slopes) {
+                *prediction -= step * slope;
+            }
+        }
         let unknown = || {
             let x = query.x.iter().map(|&x| f64::from(x));
             let products = x.zip(&self.common).map(|(x, c)| x * c);
