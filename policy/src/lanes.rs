@@ -58,8 +58,8 @@ mod tests {
             lanes.set(arm, (0..3).map(|place| entry(arm, place)));
         }
         let products = lanes.times(&[(0, 2.0), (2, -1.0)], 0.5);
-        for arm in 0..11 {
-            assert_eq!(products[arm], 0.5 + 2.0 * entry(arm, 0) - entry(arm, 2));
+        for (arm, product) in products.iter().take(11).enumerate() {
+            assert_eq!(*product, 0.5 + 2.0 * entry(arm, 0) - entry(arm, 2));
         }
     }
 }
