@@ -44,6 +44,7 @@ mod scorer;
 mod scoring;
 mod sight;
 mod slate;
+mod tempo;
 mod tracker;
 mod typing;
 

@@ -18,6 +18,8 @@ pub(crate) struct Page {
     place: u64,
     /// The places of the requests before it, the last first.
     earlier: VecDeque<u64>,
+    /// When the last request was made, in milliseconds.
+    turned_ms: i64,
 }
 
 /// Where the text of one page is in a later one.
@@ -48,11 +50,20 @@ impl Page {
             is_end: false,
             place: 0,
             earlier: VecDeque::new(),
+            turned_ms: 0,
         }
     }
 
     /// Takes the text of a later request, which was made at `place`, up to `reach` bytes from the cursor.
-    pub(crate) fn turn(&mut self, document: &str, cursor: usize, reach: usize, place: u64) {
+    pub(crate) fn turn(
+        &mut self,
+        document: &str,
+        cursor: usize,
+        reach: usize,
+        place: u64,
+        at_ms: i64,
+    ) {
+        self.turned_ms = at_ms;
         let from = Self::offset(document, cursor, reach);
         let to = document.floor_char_boundary(cursor.saturating_add(reach).min(document.len()));
         self.text.clear();
@@ -81,6 +92,11 @@ impl Page {
         document.ceil_char_boundary(cursor.saturating_sub(reach))
     }
 
+    /// When the last request was made, in milliseconds.
+    pub(crate) fn turned_ms(&self) -> i64 {
+        self.turned_ms
+    }
+
     /// Bytes of its text before the cursor.
     pub(crate) fn cursor(&self) -> usize {
         self.cursor
@@ -104,6 +120,14 @@ impl Page {
 }
 
 impl Drift {
+    /// What was written right before the cursor and in place of nothing, if that is all that has changed.
+    pub(crate) fn written<'a>(&self, page: &Page, before_cursor: &'a str) -> Option<&'a str> {
+        let head = self.head?;
+        let rest = self.tail.map_or(page.text.len(), |tail| tail.old);
+        let written = before_cursor.get(head.new + head.len..)?;
+        (rest <= head.old + head.len && !written.is_empty()).then_some(written)
+    }
+
     /// Where a place is now, as seen from the text before it.
     pub(crate) fn start(&self, at: usize) -> Option<usize> {
         let by_tail = || {
@@ -249,7 +273,7 @@ mod tests {
 
     fn page(text: &str, cursor: usize) -> Page {
         let mut page = Page::new(1, None);
-        page.turn(text, cursor, usize::MAX, 0);
+        page.turn(text, cursor, usize::MAX, 0, 0);
         page
     }
 

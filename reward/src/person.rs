@@ -1,10 +1,13 @@
 use crate::TypingSpeed;
+use crate::tempo::Tempo;
 
 /// What is known of a user from all that was seen so far.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Person {
     /// How fast the user types.
     pub(crate) typing: TypingSpeed,
+    /// How fast the clock runs for the user.
+    pub(crate) tempo: Tempo,
     /// Whether the editor tells what it shows.
     pub(crate) tells_shown: bool,
     /// Whether the editor tells what is taken.

@@ -25,10 +25,10 @@ pub struct Proposal {
     habits: Habits,
     /// Whether it was asked for ahead of the user, who has not come there yet.
     is_ahead: bool,
-    /// Whether its user is known to have gone on since the answer.
-    is_left: bool,
-    /// Whether its user had gone on before the answer could be read.
+    /// Whether its user had gone on before the answer came.
     is_overtaken: bool,
+    /// How long it was on the screen until the first request for another place, in milliseconds.
+    shown_ms: Option<i64>,
     /// Whether it ever stood there as if it had just been taken.
     was_accepted: bool,
     /// The proposal that it was asked for behind.
@@ -39,6 +39,8 @@ pub struct Proposal {
     changed_ms: i64,
     reading: Reading,
     outcome: Option<Outcome>,
+    /// What the outcome would be if its user could have read it, where he could not.
+    as_if_read: Option<Outcome>,
     /// Horizons of survival that have been told of.
     survivals: usize,
     /// Characters that were found to stand, white space not counted.
@@ -68,8 +70,8 @@ impl Proposal {
             is_lost: false,
             habits: Habits::default(),
             is_ahead: false,
-            is_left: false,
             is_overtaken: false,
+            shown_ms: None,
             was_accepted: false,
             parent: None,
             place: Place::of(window),
@@ -78,6 +80,7 @@ impl Proposal {
             changed_ms: answered_ms,
             reading: Reading::default(),
             outcome: None,
+            as_if_read: None,
             survivals: 0,
             kept_chars: 0,
             stands: None,
@@ -146,14 +149,18 @@ impl Proposal {
     }
 
     /// Whether the user has taken the proposal that this one was asked for behind, as far as `others` tell.
-    pub(crate) fn is_reached<'a>(&self, mut others: impl Iterator<Item = &'a Self>) -> bool {
+    pub(crate) fn is_reached<'a>(
+        &self,
+        mut others: impl Iterator<Item = &'a Self>,
+        person: &Person,
+    ) -> bool {
         self.is_ahead
             && others.any(|other| {
                 Some(other.key()) == self.parent
                     && other.is_taken()
                     && !other.reading.is_by_hand()
                     && other.outcome.is_some_and(|o| o.fate != Fate::Partial)
-                    && !other.is_unread()
+                    && !other.is_unread(person)
             })
     }
 
@@ -162,15 +169,20 @@ impl Proposal {
         self.is_overtaken = !self.is_ahead;
     }
 
-    /// Takes note of the first request for another place: the key before it came when its client's pause
-    /// began, and before [`READ_MS`] nobody has read what is shown.
+    /// Takes note of the first request for another place.
     fn leave(&mut self, sight: &Sight<'_>) {
-        if self.is_left || self.is_ahead || !self.place.is_left(sight) {
-            return;
+        let is_first = self.shown_ms.is_none() && !self.is_ahead;
+        if is_first && self.place.is_left(sight) {
+            self.shown_ms = Some(sight.at_ms - self.answered_ms);
         }
-        self.is_left = true;
-        let shown_ms = sight.at_ms - self.answered_ms - i64::from(self.habits.pause_ms);
-        self.is_overtaken |= shown_ms < READ_MS;
+    }
+
+    /// Whether its user had gone on before it came, or before it could be read: the key before the next request came when
+    /// its client's pause began, and before [`READ_MS`] nobody has read what is shown.
+    fn was_passed(&self, person: &Person) -> bool {
+        let pause_ms = i64::from(self.habits.pause_ms);
+        let is_short = |shown_ms| person.tempo.felt(shown_ms) - pause_ms < READ_MS;
+        self.is_overtaken || self.shown_ms.is_some_and(is_short)
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -199,7 +211,9 @@ impl Proposal {
     /// tells what it shows.
     pub(crate) fn settled(&self, person: &Person) -> Outcome {
         let shown = count(&self.text);
-        let outcome = match self.outcome {
+        // How fast the clock runs for the user may have been found out since.
+        let as_if_read = self.as_if_read.filter(|_| !self.is_unseen(person));
+        let outcome = match as_if_read.or(self.outcome) {
             None if self.is_ahead => Outcome::speculative(&self.text),
             None if self.is_unseen(person) => Outcome::never_shown(shown),
             Some(outcome) if self.is_unlikely(outcome.fate, person) => Outcome::never_shown(shown),
@@ -225,17 +239,17 @@ impl Proposal {
 
     /// Whether its editor, which tells what it shows, has not shown it.
     fn is_unseen(&self, person: &Person) -> bool {
-        (person.tells_shown && !self.reading.is_shown) || self.is_unread()
+        (person.tells_shown && !self.reading.is_shown) || self.is_unread(person)
     }
 
     /// Whether nobody can have read it, and no word says otherwise.
-    fn is_unread(&self) -> bool {
-        self.is_overtaken && !self.reading.is_shown
+    fn is_unread(&self, person: &Person) -> bool {
+        self.was_passed(person) && !self.reading.is_shown
     }
 
     /// Whether a request made at `at_ms` came too soon after the answer for a person to have taken it.
-    pub(crate) fn is_too_new(&self, at_ms: i64) -> bool {
-        at_ms - self.answered_ms < AHEAD_MS
+    pub(crate) fn is_too_new(&self, at_ms: i64, person: &Person) -> bool {
+        person.tempo.felt(at_ms - self.answered_ms) < AHEAD_MS
     }
 
     /// Looks at a later request. Returns the outcome if this look changed it.
@@ -253,8 +267,8 @@ impl Proposal {
         self.leave(sight);
         let region = match self.place.look_for(sight, self.bound()) {
             Found::Untouched => return None,
-            Found::Nothing if self.is_ahead && is_reached => return self.turn_down(sight),
-            Found::Nothing => return self.look_around(sight),
+            Found::Nothing if self.is_ahead && is_reached => return self.turn_down(sight, person),
+            Found::Nothing => return self.look_around(sight, person),
             Found::Region(region) => region,
         };
         if self.is_ahead {
@@ -262,7 +276,7 @@ impl Proposal {
             let has_stopped = is_reached || region.before_cursor.trim().is_empty();
             if !is_here || !has_stopped {
                 if !is_here && is_reached {
-                    return self.turn_down(sight);
+                    return self.turn_down(sight, person);
                 }
                 // Who has gone on was not shown what comes here.
                 self.place.lose();
@@ -282,23 +296,23 @@ impl Proposal {
         }
         self.looked = looked;
         self.choose(region.stands.trim());
-        let seconds = (sight.at_ms - self.answered_ms) as f64 / 1000.0;
+        let seconds = person.tempo.felt(sight.at_ms - self.answered_ms) as f64 / 1000.0;
         let wanted = self.text.trim();
         let read = self
             .reading
             .look(wanted, self.habits, &region, person, seconds);
         let (fate, kept) = read?;
-        self.conclude(fate, kept, region.stands, sight.at_ms)
+        self.conclude(fate, kept, region.stands, person, sight.at_ms)
     }
 
     /// Closes one whose user was brought before it by taking the proposal that it was asked for behind, and then
     /// changed what it stood behind.
-    fn turn_down(&mut self, sight: &Sight<'_>) -> Option<Outcome> {
+    fn turn_down(&mut self, sight: &Sight<'_>, person: &Person) -> Option<Outcome> {
         self.is_ahead = false;
         self.leave(sight);
         self.reading.origin = Origin::Typed;
         let kept = Kept::measure(self.text.trim(), "");
-        self.conclude(Fate::Rejected, kept, "", sight.at_ms)
+        self.conclude(Fate::Rejected, kept, "", person, sight.at_ms)
     }
 
     /// Of several texts, chooses the one of which most stands there.
@@ -318,14 +332,14 @@ impl Proposal {
 
     /// Looks for a proposal that was taken and whose place is gone: the line that it was put into may have
     /// been removed or changed with it.
-    fn look_around(&mut self, sight: &Sight<'_>) -> Option<Outcome> {
+    fn look_around(&mut self, sight: &Sight<'_>, person: &Person) -> Option<Outcome> {
         if !self.is_taken() {
             return None;
         }
         let region = self.place.look_around(sight)?;
         let region = self.within_bound(region);
         let (fate, kept) = self.reading.gone_from(self.text.trim(), region.stands)?;
-        self.conclude(fate, kept, region.stands, sight.at_ms)
+        self.conclude(fate, kept, region.stands, person, sight.at_ms)
     }
 
     /// Takes over what was known of it before, at `at_ms`, when it is followed again after a restart.
@@ -358,7 +372,7 @@ impl Proposal {
         }
         let (fate, kept) = self.reading.told(&self.text, event)?;
         let stands = event.text.unwrap_or(&self.text).to_owned();
-        self.conclude(fate, kept, &stands, at_ms)
+        self.conclude(fate, kept, &stands, person, at_ms)
     }
 
     /// What stands there was not taken, the editor says: what is as it was proposed was typed by hand, and
@@ -399,6 +413,7 @@ impl Proposal {
         &mut self,
         was_shown: bool,
         is_lost: bool,
+        person: &Person,
         at_ms: i64,
     ) -> Option<Outcome> {
         self.is_lost |= is_lost;
@@ -406,8 +421,9 @@ impl Proposal {
         let stands = self.stands.clone().unwrap_or_default();
         if was_shown {
             let kept = Kept::measure(self.text.trim(), stands.trim());
-            return self.conclude(Fate::Rejected, kept, &stands, at_ms);
+            return self.conclude(Fate::Rejected, kept, &stands, person, at_ms);
         }
+        self.as_if_read = None;
         let censored = Outcome::censored(count(&self.text), false);
         let is_news = self.outcome.is_some_and(|outcome| outcome != censored);
         self.outcome = is_news.then_some(censored);
@@ -431,7 +447,7 @@ impl Proposal {
     }
 
     /// What is left of it at the first request after each of some horizons that shows its place.
-    pub(crate) fn survival(&mut self, sight: &Sight<'_>) -> Option<Outcome> {
+    pub(crate) fn survival(&mut self, sight: &Sight<'_>, person: &Person) -> Option<Outcome> {
         let region = self.place.look_at(sight);
         let passed = self.horizons_passed(sight.at_ms);
         let is_other = self.place.is_of_another(sight.file);
@@ -448,10 +464,10 @@ impl Proposal {
             0.0,
         )?;
         self.survivals = passed;
-        let was = (self.changed_ms, self.outcome);
+        let was = (self.changed_ms, self.outcome, self.as_if_read);
         self.outcome = None;
-        let outcome = self.conclude(fate, kept, region.stands, sight.at_ms);
-        (self.changed_ms, self.outcome) = was;
+        let outcome = self.conclude(fate, kept, region.stands, person, sight.at_ms);
+        (self.changed_ms, self.outcome, self.as_if_read) = was;
         outcome.map(|outcome| Outcome {
             settled: true,
             ..outcome
@@ -476,20 +492,42 @@ impl Proposal {
         self.text.len() * 2 + STANDS_BYTES
     }
 
-    /// What `fate` means for what the user cannot have read: it was not rejected, and what is like it is the
-    /// user's own, unless it came at once, out of the client's store.
-    fn as_seen(&mut self, fate: Fate) -> Fate {
-        self.was_accepted |= fate == Fate::Accepted;
+    /// Whether the user cannot have read it: it was not rejected then, and what is like it is the user's own, unless it
+    /// came at once, out of the client's store.
+    fn cannot_be_read(&self, person: &Person) -> bool {
         let is_told = self.reading.is_shown || self.was_accepted || self.reading.came_at_once;
-        if self.is_overtaken && !is_told {
-            Fate::NeverShown
-        } else {
-            fate
-        }
+        self.was_passed(person) && !is_told
     }
 
-    fn conclude(&mut self, fate: Fate, kept: Kept, stands: &str, at_ms: i64) -> Option<Outcome> {
-        let fate = self.as_seen(fate);
+    fn conclude(
+        &mut self,
+        fate: Fate,
+        kept: Kept,
+        stands: &str,
+        person: &Person,
+        at_ms: i64,
+    ) -> Option<Outcome> {
+        self.was_accepted |= fate == Fate::Accepted;
+        let as_read = self.measured(fate, kept);
+        let is_unread = self.cannot_be_read(person);
+        self.as_if_read = is_unread.then_some(as_read);
+        let outcome = if is_unread {
+            self.measured(Fate::NeverShown, kept)
+        } else {
+            as_read
+        };
+        if self.outcome == Some(outcome) {
+            return None;
+        }
+        let bound = stands.floor_char_boundary(self.bound());
+        self.stands = Some(stands[..bound].to_owned());
+        self.changed_ms = at_ms;
+        self.outcome = Some(outcome);
+        Some(outcome)
+    }
+
+    /// The outcome of a fate, as far as known.
+    fn measured(&mut self, fate: Fate, kept: Kept) -> Outcome {
         let kept = if fate.is_taken() {
             kept
         } else {
@@ -498,7 +536,7 @@ impl Proposal {
         self.kept_chars = kept.chars;
         let shown = count(self.reading.shown_of(&self.text));
         let accepted = (kept.share * f64::from(shown)).round();
-        let outcome = Outcome {
+        Outcome {
             fate,
             kept_share: kept.share,
             #[expect(
@@ -510,15 +548,7 @@ impl Proposal {
             shown_chars: shown,
             edit_distance: kept.edit_distance,
             settled: false,
-        };
-        if self.outcome == Some(outcome) {
-            return None;
         }
-        let bound = stands.floor_char_boundary(self.bound());
-        self.stands = Some(stands[..bound].to_owned());
-        self.changed_ms = at_ms;
-        self.outcome = Some(outcome);
-        Some(outcome)
     }
 }
 

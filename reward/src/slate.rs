@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 
+use crate::person::Person;
 use crate::{Fate, Outcome, Proposal};
 
 /// Sorts out what one look found of proposals that were made for the same place at the same time.
@@ -10,6 +11,7 @@ use crate::{Fate, Outcome, Proposal};
 pub(crate) fn sort_out(
     open: &mut VecDeque<Box<Proposal>>,
     news: &mut Vec<(usize, Outcome)>,
+    person: &Person,
     at_ms: i64,
 ) {
     let mut told: Vec<usize> = news.iter().map(|(index, _)| *index).collect();
@@ -48,7 +50,7 @@ pub(crate) fn sort_out(
             };
             if is_over {
                 let was_shown = text == shown;
-                let outcome = open[index].pass_over(was_shown, won.is_some(), at_ms);
+                let outcome = open[index].pass_over(was_shown, won.is_some(), person, at_ms);
                 news.retain(|(told, _)| *told != index);
                 news.extend(outcome.map(|outcome| (index, outcome)));
             }
@@ -62,6 +64,7 @@ pub(crate) fn give_way(
     open: &mut VecDeque<Box<Proposal>>,
     news: &mut Vec<(usize, Outcome)>,
     before: &[bool],
+    person: &Person,
     at_ms: i64,
 ) {
     let is_new = |index: usize| before.get(index) == Some(&false);
@@ -73,7 +76,7 @@ pub(crate) fn give_way(
     for (index, outcome) in news {
         if is_new(*index)
             && outcome.fate == Fate::Refined
-            && let Some(rejected) = open[*index].pass_over(true, false, at_ms)
+            && let Some(rejected) = open[*index].pass_over(true, false, person, at_ms)
         {
             *outcome = rejected;
         }

@@ -162,7 +162,7 @@ impl UserTracker {
     /// is taken out of it again: what remains is what the user has in front of him.
     pub fn request(&mut self, window: &Window<'_>, is_said_ahead: bool, at_ms: i64) -> Seen {
         let taken_out = self.open.iter().rev().find_map(|p| {
-            let is_new = p.is_too_new(at_ms) && !p.is_taken();
+            let is_new = p.is_too_new(at_ms, &self.person) && !p.is_taken();
             let is_ahead = is_said_ahead || p.is_ahead() || is_new;
             let window = is_ahead
                 .then(|| p.place.without(p.text(), window))
@@ -193,6 +193,7 @@ impl UserTracker {
         let cursor = window.prefix.len();
         let reach = (self.open.len() * REACH_BYTES).clamp(REACH_BYTES, REACH_BYTES_MAX);
         let (page, drift) = self.page_of(window.file, &document);
+        self.time(drift, &document[..cursor], at_ms);
         let sight = Sight {
             file: window.file,
             document: &document,
@@ -208,29 +209,44 @@ impl UserTracker {
         let before: Vec<bool> = self.open.iter().map(|p| p.is_taken()).collect();
         let mut news: Vec<(usize, Outcome)> = Vec::new();
         for index in 0..self.open.len() {
-            let is_reached =
-                self.open[index].is_reached(self.open.range(..index).map(AsRef::as_ref));
+            let others = self.open.range(..index).map(AsRef::as_ref);
+            let is_reached = self.open[index].is_reached(others, person);
             let outcome = self.open[index].look(&sight, person, is_reached);
             news.extend(outcome.map(|outcome| (index, outcome)));
         }
         if !news.is_empty() {
-            slate::sort_out(&mut self.open, &mut news, at_ms);
-            slate::give_way(&mut self.open, &mut news, &before, at_ms);
+            slate::sort_out(&mut self.open, &mut news, person, at_ms);
+            slate::give_way(&mut self.open, &mut news, &before, person, at_ms);
         }
         self.standing.retain(|proposal| proposal.may_survive(at_ms));
         let looks = self.standing.iter_mut();
         let survived: Vec<Change> = looks
             .filter_map(|proposal| {
-                let outcome = proposal.survival(&sight)?;
+                let outcome = proposal.survival(&sight, person)?;
                 Some(change(proposal, outcome, Source::Survival))
             })
             .collect();
         if let Some(page) = self.pages.last_mut() {
-            page.turn(&document, cursor, reach, sight.place);
+            page.turn(&document, cursor, reach, sight.place, at_ms);
         }
         let told = news.into_iter();
         let told = told.map(|(index, outcome)| change(&self.open[index], outcome, Source::Request));
         told.chain(survived).collect()
+    }
+
+    /// Takes note of how long it took to write what was written since the last page, if it is no proposal's text.
+    fn time(&mut self, drift: Option<Drift>, before_cursor: &str, at_ms: i64) {
+        let (Some(page), Some(drift)) = (self.pages.last(), drift) else {
+            return;
+        };
+        let Some(written) = drift.written(page, before_cursor) else {
+            return;
+        };
+        let chars = written.chars().count();
+        let is_of = |proposal: &Box<Proposal>| proposal.text().contains(written.trim());
+        if chars < OWN_CHARS || !self.open.iter().any(is_of) {
+            self.person.tempo.typed(chars, at_ms - page.turned_ms());
+        }
     }
 
     /// The page that `document` is the next state of, which becomes the last, and how it has changed; a new
@@ -362,6 +378,9 @@ const AHEAD: usize = 8;
 const REACH_BYTES: usize = 768;
 
 const REACH_BYTES_MAX: usize = 8_192;
+
+/// Less than this, in characters, is in a proposal by chance.
+const OWN_CHARS: usize = 4;
 
 /// Pages remembered of one user.
 const PAGES: usize = 4;

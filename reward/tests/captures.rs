@@ -70,8 +70,8 @@ struct Told {
     story: Vec<(i64, Fate, f64)>,
 }
 
-/// Follows a whole recording.
-fn follow(path: &PathBuf) -> Vec<Told> {
+/// Follows a whole recording, on a clock by which all of it took so many times as short.
+fn follow(path: &PathBuf, pace: i64) -> Vec<Told> {
     let steps: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let name = path.file_name().unwrap().to_str().unwrap();
     let habits = Habits {
@@ -93,6 +93,7 @@ fn follow(path: &PathBuf) -> Vec<Told> {
     for (at_ms, is_end, step) in moments {
         let (n, body) = (step["n"].as_u64().unwrap(), &step["body"]);
         let path = step["path"].as_str().unwrap();
+        let at_ms = at_ms / pace;
         let mut changes = user.expire(at_ms);
         if path.contains("events") || path.contains("devdata") {
             if !is_end {
@@ -116,7 +117,7 @@ fn follow(path: &PathBuf) -> Vec<Told> {
                 if habits.shows(&text) {
                     let proposal = Proposal::new(n.into(), 0, &text, &place.window(), at_ms)
                         .of(habits)
-                        .asked(millis(&step["t_ms"]))
+                        .asked(millis(&step["t_ms"]) / pace)
                         .ahead(ahead[&n]);
                     changes.extend(user.proposed(proposal));
                     let (outcome, story) = (None, Vec::new());
@@ -224,6 +225,18 @@ fn truth(rules: &[Value], recording: &str, before: &str, answer: &str) -> Vec<Fa
 
 #[test]
 fn every_recorded_fate_is_read_right() {
+    check(1);
+}
+
+/// Sent again by somebody who does not wait as the user did: the typing shows that.
+#[test]
+fn every_recorded_fate_is_read_right_on_a_faster_clock() {
+    for pace in [6, 8, 10, 30, 100] {
+        check(pace);
+    }
+}
+
+fn check(pace: i64) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/captures");
     let files = std::fs::read_dir(folder)
         .unwrap()
@@ -235,7 +248,7 @@ fn every_recorded_fate_is_read_right() {
     for path in files.filter(|path| path.extension().is_some_and(|e| e == "json")) {
         recordings += 1;
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        for told in follow(&path) {
+        for told in follow(&path, pace) {
             proposals += 1;
             let fate = told.outcome.map_or(Fate::Censored, |outcome| outcome.fate);
             let expected = truth(&rules, &name, &told.place.prefix, &told.text);
@@ -257,7 +270,7 @@ fn every_recorded_fate_is_read_right() {
     );
     assert!(
         wrong.is_empty(),
-        "{} wrong:\n{}",
+        "{} wrong at pace {pace}:\n{}",
         wrong.len(),
         wrong.join("\n")
     );
