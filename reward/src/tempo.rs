@@ -11,6 +11,11 @@ pub(crate) struct Tempo {
 }
 
 impl Tempo {
+    /// Whether nobody goes on as fast as that.
+    pub(crate) fn is_fast(chars: usize, ms: i64) -> bool {
+        (ms as f64) < FASTEST_MS * chars as f64
+    }
+
     /// Takes note that so many characters came within so many milliseconds, and that they are none of a proposal's. What
     /// is longer than anybody writes between two requests tells nothing.
     pub(crate) fn typed(&mut self, chars: usize, ms: i64) {

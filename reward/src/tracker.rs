@@ -7,6 +7,7 @@ use crate::place::Place;
 use crate::proposal::Key;
 use crate::sight::Sight;
 use crate::slate;
+use crate::tempo::Tempo;
 use crate::{Event, Outcome, Proposal, RecentAcceptance, RewardError, Window};
 
 /// Bounds and periods of a [`UserTracker`].
@@ -242,10 +243,11 @@ impl UserTracker {
         let Some(written) = drift.written(page, before_cursor) else {
             return;
         };
-        let chars = written.chars().count();
-        let is_of = |proposal: &Box<Proposal>| proposal.text().contains(written.trim());
-        if chars < OWN_CHARS || !self.open.iter().any(is_of) {
-            self.person.tempo.typed(chars, at_ms - page.turned_ms());
+        let (chars, ms) = (written.chars().count(), at_ms - page.turned_ms());
+        let mut texts = self.open.iter().map(|proposal| proposal.text());
+        let mut is_of_another = |written: &str| texts.any(|text| text.contains(written));
+        if chars < OWN_CHARS || !Tempo::is_fast(chars, ms) || !is_of_another(written.trim()) {
+            self.person.tempo.typed(chars, ms);
         }
     }
 
