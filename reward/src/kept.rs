@@ -1,4 +1,4 @@
-use crate::lexeme::{Lexeme, count, each_lexeme, lexemes};
+use crate::lexeme::{Lexeme, count, each_lexeme};
 
 /// How much of a proposed text stands in another text.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,10 +23,7 @@ impl Kept {
     /// loses the renamed word alone. Of `stands`, only as much is read as the proposal is long, and
     /// half as much again and a dozen lexemes more: what the user wrote after it is no part of it.
     pub fn measure(proposal: &str, stands: &str) -> Self {
-        let mut wanted = lexemes(proposal);
-        wanted.truncate(LEXEMES_MOST);
-        let mut found = lexemes(stands);
-        found.truncate(wanted.len() + wanted.len() / 2 + MARGIN_LEXEMES);
+        let (wanted, found) = compared(proposal, stands);
         let all = chars_of(&wanted);
         let agreeing = wanted.iter().zip(&found).take_while(|(a, b)| a == b);
         let common = agreeing.count();
@@ -43,6 +40,15 @@ impl Kept {
             edit_distance: distance(proposal.trim(), stands[..end].trim()),
         }
     }
+}
+
+/// The lexemes of a proposal, and as many of what stands there as are compared with them.
+fn compared<'a>(proposal: &'a str, stands: &'a str) -> (Vec<Lexeme<'a>>, Vec<Lexeme<'a>>) {
+    let wanted: Vec<_> = each_lexeme(proposal).take(LEXEMES_MOST).collect();
+    let most = wanted.len() + wanted.len() / 2 + MARGIN_LEXEMES;
+    let mut found = Vec::with_capacity(most);
+    found.extend(each_lexeme(stands).take(most));
+    (wanted, found)
 }
 
 /// The [`Kept::prefix_share`] of a `proposal` in the text that `stands` there, without the rest of
@@ -62,10 +68,7 @@ pub(crate) fn prefix_share(proposal: &str, stands: &str) -> f64 {
 /// as a whole. Edits leave long runs of a proposal standing; text of one's own shares a word here and a
 /// bracket there.
 pub(crate) fn run_share(proposal: &str, stands: &str) -> f64 {
-    let mut wanted = lexemes(proposal);
-    wanted.truncate(LEXEMES_MOST);
-    let mut found = lexemes(stands);
-    found.truncate(wanted.len() + wanted.len() / 2 + MARGIN_LEXEMES);
+    let (wanted, found) = compared(proposal, stands);
     let all = f64::from(chars_of(&wanted));
     if wanted.is_empty() {
         return 1.0;
@@ -176,6 +179,7 @@ fn head(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lexeme::lexemes;
     use proptest::prelude::*;
 
     #[test]

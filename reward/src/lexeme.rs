@@ -45,18 +45,36 @@ pub fn lexemes(text: &str) -> Vec<Lexeme<'_>> {
 
 /// The same, one after the other.
 pub(crate) fn each_lexeme(text: &str) -> impl Iterator<Item = Lexeme<'_>> {
-    let mut rest = text.trim_start();
+    let mut rest = without_space(text);
     std::iter::from_fn(move || {
         let first = rest.chars().next()?;
-        let end = if is_word(first) {
-            rest.find(|c| !is_word(c)).unwrap_or(rest.len())
-        } else {
-            first.len_utf8()
-        };
+        let end = word_end(rest).max(first.len_utf8());
         let (lexeme, tail) = rest.split_at(end);
-        rest = tail.trim_start();
+        rest = without_space(tail);
         Some(Lexeme::new(lexeme))
     })
+}
+
+/// Bytes of the word that a text begins with. Nearly all code is ASCII, which is known byte by byte.
+fn word_end(text: &str) -> usize {
+    let is_plain = |b: &&u8| b.is_ascii_alphanumeric() || **b == b'_';
+    let plain = text.as_bytes().iter().take_while(is_plain).count();
+    let rest = &text[plain..];
+    if rest.as_bytes().first().is_none_or(u8::is_ascii) {
+        return plain;
+    }
+    plain + rest.find(|c| !is_word(c)).unwrap_or(rest.len())
+}
+
+/// A text without the white space that it begins with.
+fn without_space(text: &str) -> &str {
+    let is_plain = |b: &&u8| matches!(**b, b' ' | b'\t'..=b'\r');
+    let plain = text.as_bytes().iter().take_while(is_plain).count();
+    let rest = &text[plain..];
+    if rest.as_bytes().first().is_none_or(u8::is_ascii) {
+        return rest;
+    }
+    rest.trim_start()
 }
 
 fn is_word(c: char) -> bool {
@@ -119,6 +137,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn bytes_tell_what_characters_do(text in "[a_9é漢 \u{a0}\u{85}\u{1c}\t\n+🦀]{0,20}") {
+            prop_assert_eq!(without_space(&text), text.trim_start());
+            let end = text.find(|c| !is_word(c)).unwrap_or(text.len());
+            prop_assert_eq!(word_end(&text), end, "{:?}", text);
+        }
+
         #[test]
         fn loses_only_white_space(text in any::<String>()) {
             let bare: String = text.chars().filter(|c| !c.is_whitespace()).collect();
