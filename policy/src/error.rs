@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::FeatureSchema;
+
 /// A vector that is no context of the given schema.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FeatureError {
@@ -364,6 +366,8 @@ pub enum SnapshotError {
         expected: String,
         /// The snapshot's.
         actual: String,
+        /// The version of its rules, if they are older ones.
+        older: Option<u32>,
     },
     /// A part of the content contradicts itself; says which.
     Malformed(&'static str),
@@ -401,7 +405,17 @@ impl fmt::Display for SnapshotError {
             Self::Dimension(dimension) => {
                 write!(f, "the snapshot's dimension {dimension} is out of range")
             }
-            Self::Schema { expected, actual } => write!(
+            Self::Schema {
+                older: Some(older), ..
+            } => write!(
+                f,
+                "the snapshot was made under version {older} of the rules for features, which says other things of its \
+                 weights than version {}: learn or train it anew",
+                FeatureSchema::VERSION
+            ),
+            Self::Schema {
+                expected, actual, ..
+            } => write!(
                 f,
                 "the snapshot was made under feature schema {actual}, not {expected}"
             ),

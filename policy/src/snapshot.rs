@@ -441,8 +441,12 @@ fn same_schema(schema: &FeatureSchema, actual: &str) -> Result<(), SnapshotError
     if expected == actual {
         return Ok(());
     }
-    let actual = actual.to_owned();
-    Err(SnapshotError::Schema { expected, actual })
+    let older = schema.older().find(|older| older.hash() == actual);
+    Err(SnapshotError::Schema {
+        expected,
+        actual: actual.to_owned(),
+        older: older.map(|older| older.version),
+    })
 }
 
 fn read_state(

@@ -73,7 +73,19 @@ fn a_snapshot_comes_back_bit_for_bit() {
     assert_eq!(back.to_bytes(), bytes);
     assert!(back.check_schema(&SCHEMA).is_ok());
     let other = back.check_schema(&FeatureSchema::default());
-    assert!(matches!(other, Err(SnapshotError::Schema { .. })));
+    assert!(matches!(
+        other,
+        Err(SnapshotError::Schema { older: None, .. })
+    ));
+    let newer = FeatureSchema {
+        version: 2,
+        ..SCHEMA
+    };
+    let older = back.check_schema(&newer).unwrap_err().to_string();
+    assert!(
+        older.contains("version 1") && older.contains("train it anew"),
+        "{older}"
+    );
 }
 
 #[test]
