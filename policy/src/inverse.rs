@@ -173,7 +173,7 @@ impl Inverse {
     }
 
     /// A^-1 x, at a cost that goes with the entries of x that are not zero: A^-1 is symmetric, so that its rows are its
-    /// columns.
+    /// columns. Logged decisions hang on its very bits.
     #[expect(
         clippy::inline_always,
         reason = "to have the instructions of its caller"
@@ -184,7 +184,7 @@ impl Inverse {
         for (place, entry) in nonzero(x) {
             let column = &self.rows[place * self.dimension..(place + 1) * self.dimension];
             for (sum, a) in product.iter_mut().zip(column) {
-                *sum = a.mul_add(entry, *sum);
+                *sum += entry * a;
             }
         }
         let pending = self.pending.chunks_exact(self.dimension.max(1));
