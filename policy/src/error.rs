@@ -409,8 +409,8 @@ impl fmt::Display for SnapshotError {
                 older: Some(older), ..
             } => write!(
                 f,
-                "the snapshot was made under version {older} of the rules for features, which says other things of its \
-                 weights than version {}: learn or train it anew",
+                "the snapshot was made under version {older} of the rules for features, and its weights mean something else \
+                 under version {}: learn or train it anew",
                 FeatureSchema::VERSION
             ),
             Self::Schema {

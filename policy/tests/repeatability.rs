@@ -21,14 +21,20 @@ fn number(row: usize, purpose: usize) -> f64 {
     ((bits ^ (bits >> 31)) >> 40) as f64 / f64::from(1 << 24)
 }
 
+/// From [0, 1) to [-1, 1), as a multiple of 1/4096.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "13 bits, which f32 holds exactly"
+)]
+fn on_grid(share: f64) -> f32 {
+    ((share * 8_192.0).floor() / 4_096.0 - 1.0) as f32
+}
+
 fn context(row: usize) -> Features {
     let value = |place: usize| match place {
         0 => 1.0,
         _ if number(row, 100 + place) < 0.6 => 0.0,
-        _ => {
-            let twelfth = (number(row, place) * 8_192.0).floor() - 4_096.0;
-            f32::from(format!("{twelfth}").parse::<i16>().unwrap()) / 4_096.0
-        }
+        _ => on_grid(number(row, place)),
     };
     Features::from_logged((0..24).map(value).collect(), &SCHEMA).unwrap()
 }

@@ -1,60 +1,72 @@
+use crate::typing::{FASTEST, TYPICAL};
+
 /// How fast the clock of a user's requests runs, against a person at a keyboard.
 ///
 /// Recorded traffic may be sent again faster than it was made, by somebody who tests. What nobody can have read within half
 /// a second of the clock may then have been read at leisure. It shows in the typing: whoever goes on typing faster than any
 /// person can is on a faster clock.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Tempo {
-    /// Milliseconds a character of the latest stretches typed.
+    /// Seconds a character of the latest stretches typed.
     latest: [f64; STRETCHES],
     seen: usize,
+    /// How many times as fast as the person's the clock runs.
+    pace: f64,
+}
+
+impl Default for Tempo {
+    fn default() -> Self {
+        Self {
+            latest: [0.0; STRETCHES],
+            seen: 0,
+            pace: 1.0,
+        }
+    }
 }
 
 impl Tempo {
     /// Whether nobody goes on as fast as that.
     pub(crate) fn is_fast(chars: usize, ms: i64) -> bool {
-        (ms as f64) < FASTEST_MS * chars as f64
+        seconds_a_char(chars, ms) < FASTEST
     }
 
     /// Takes note that so many characters came within so many milliseconds, and that they are none of a proposal's. What
     /// is longer than anybody writes between two requests tells nothing.
+    ///
+    /// The clock is the person's own, unless half of the latest stretches were typed faster than a person can; then it is
+    /// that by which they were typed as people mostly type. Pasted text, or what an editor puts in by itself, is not half
+    /// of them.
     pub(crate) fn typed(&mut self, chars: usize, ms: i64) {
-        if (1..=CHARS_MOST).contains(&chars) && ms >= 0 {
-            self.latest[self.seen % STRETCHES] = ms as f64 / chars as f64;
-            self.seen += 1;
+        if !(1..=CHARS_MOST).contains(&chars) || ms < 0 {
+            return;
         }
+        self.latest[self.seen % STRETCHES] = seconds_a_char(chars, ms);
+        self.seen += 1;
+        let known = self.seen.min(STRETCHES);
+        let mut latest = self.latest;
+        latest[..known].sort_unstable_by(f64::total_cmp);
+        let median = latest[known / 2];
+        self.pace = if known >= STRETCHES_LEAST && median < FASTEST {
+            (TYPICAL / median).min(PACE_MOST)
+        } else {
+            1.0
+        };
     }
 
-    /// The milliseconds that passed for the person while `ms` passed by the clock: as many, unless half of the latest
-    /// stretches were typed faster than a person can; then as if they were typed as people mostly do. Pasted text, or what
-    /// an editor puts in by itself, is not half of them.
+    /// The milliseconds that passed for the person while `ms` passed by the clock.
     pub(crate) fn felt(&self, ms: i64) -> i64 {
-        let known = self.seen.min(STRETCHES);
-        if known < STRETCHES_LEAST {
-            return ms;
-        }
-        let mut latest = self.latest;
-        let latest = &mut latest[..known];
-        latest.sort_unstable_by(f64::total_cmp);
-        let median = latest[known / 2];
-        if median >= FASTEST_MS {
-            return ms;
-        }
-        let pace = TYPICAL_MS / median.max(TYPICAL_MS / PACE_MOST);
         #[expect(
             clippy::cast_possible_truncation,
             reason = "at most PACE_MOST times a difference of two times"
         )]
-        let felt = (ms as f64 * pace) as i64;
+        let felt = (ms as f64 * self.pace) as i64;
         felt
     }
 }
 
-/// Nobody goes on faster than this, in milliseconds a character: 200 words a minute.
-const FASTEST_MS: f64 = 60.0;
-
-/// About 80 words a minute, in milliseconds a character.
-const TYPICAL_MS: f64 = 150.0;
+fn seconds_a_char(chars: usize, ms: i64) -> f64 {
+    ms as f64 / 1000.0 / chars as f64
+}
 
 /// No clock is taken to run faster than so many times.
 const PACE_MOST: f64 = 100.0;

@@ -36,10 +36,10 @@ impl TypingSpeed {
 }
 
 /// Seconds a character, before anything is known: about 80 words a minute, with no pause.
-const TYPICAL: f64 = 0.15;
+pub(crate) const TYPICAL: f64 = 0.15;
 
 /// No person is faster than this, in seconds a character.
-const FASTEST: f64 = 0.05;
+pub(crate) const FASTEST: f64 = 0.05;
 
 /// A slower pace than this, in seconds a character, is one of pauses.
 const SLOWEST: f64 = 0.5;
