@@ -1,3 +1,5 @@
+use crate::lexeme::is_word;
+
 /// How far a proposal and the text that stands in its place say the same from their beginnings on, white
 /// space left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,9 +21,17 @@ pub(crate) struct Agreement {
 impl Agreement {
     /// Lays both texts side by side.
     pub(crate) fn of(proposal: &str, stands: &str) -> Self {
-        let mut wanted = solid(proposal);
-        let mut found = solid(stands);
-        let (mut chars, mut end, mut stands_end) = (0, 0, 0);
+        // As long as both are the same bytes of ASCII, characters need not be told apart.
+        let (ours, theirs) = (proposal.as_bytes(), stands.as_bytes());
+        let both = ours.iter().zip(theirs);
+        let same = both.take_while(|(a, b)| a == b && a.is_ascii()).count();
+        let solid_bytes = ours[..same].iter().filter(|b| !is_space(**b));
+        let mut chars = u32::try_from(solid_bytes.count()).unwrap_or(u32::MAX);
+        let last = ours[..same].iter().rposition(|b| !is_space(*b));
+        let mut end = last.map_or(0, |last| last + 1);
+        let mut stands_end = end;
+        let mut wanted = solid(proposal, same);
+        let mut found = solid(stands, same);
         let is_all_that_stands = loop {
             let Some((at, c)) = found.next() else {
                 break true;
@@ -48,17 +58,20 @@ impl Agreement {
     }
 }
 
-/// Characters with their places, white space left out.
-fn solid(text: &str) -> impl Iterator<Item = (usize, char)> {
-    text.char_indices().filter(|(_, c)| !c.is_whitespace())
+/// Characters from the byte `from` on, with their places, white space left out.
+fn solid(text: &str, from: usize) -> impl Iterator<Item = (usize, char)> {
+    let rest = text[from..].char_indices();
+    rest.map(move |(at, c)| (from + at, c))
+        .filter(|(_, c)| !c.is_whitespace())
+}
+
+/// Whether a byte of ASCII is white space.
+fn is_space(byte: u8) -> bool {
+    char::from(byte).is_whitespace()
 }
 
 fn ends_line(rest: &str) -> bool {
     rest.trim_start_matches([' ', '\t', '\r']).starts_with('\n')
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
 }
 
 /// Whether a word goes on from one text to the next.

@@ -1,4 +1,5 @@
-use crate::lexeme::{Lexeme, count, each_lexeme};
+use crate::lexeme::{Lexeme, count, each_lexeme, is_word, solid_chars};
+use crate::page::agreeing;
 
 /// How much of a proposed text stands in another text.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,16 +24,20 @@ impl Kept {
     /// loses the renamed word alone. Of `stands`, only as much is read as the proposal is long, and
     /// half as much again and a dozen lexemes more: what the user wrote after it is no part of it.
     pub fn measure(proposal: &str, stands: &str) -> Self {
-        let (wanted, found) = compared(proposal, stands);
-        let all = chars_of(&wanted);
+        let same = same_lexemes(proposal, stands);
+        let (head, lexemes) = each_lexeme(&proposal[..same])
+            .take(LEXEMES_MOST)
+            .fold((0, 0), |(chars, n), lexeme| (chars + lexeme.chars, n + 1));
+        let (wanted, found) = compared(&proposal[same..], &stands[same..], lexemes);
         let agreeing = wanted.iter().zip(&found).take_while(|(a, b)| a == b);
         let common = agreeing.count();
-        let run = chars_of(&wanted[..common]);
+        let run = head + chars_of(&wanted[..common]);
+        let all = head + chars_of(&wanted);
         let (more, end) = heaviest_common(&wanted[common..], &found[common..]);
         let chars = run + more;
         // What was written after the last lexeme that agrees is no part of it.
         let last = found[..common + end].last();
-        let end = last.map_or(0, |last| end_within(stands, last.text));
+        let end = last.map_or(same, |last| end_within(stands, last.text));
         Self {
             share: ratio(chars, all),
             prefix_share: ratio(run, all),
@@ -42,10 +47,32 @@ impl Kept {
     }
 }
 
-/// The lexemes of a proposal, and as many of what stands there as are compared with them.
-fn compared<'a>(proposal: &'a str, stands: &'a str) -> (Vec<Lexeme<'a>>, Vec<Lexeme<'a>>) {
-    let wanted: Vec<_> = each_lexeme(proposal).take(LEXEMES_MOST).collect();
-    let most = wanted.len() + wanted.len() / 2 + MARGIN_LEXEMES;
+/// Bytes of text that both begin with, and that are the same lexemes in both.
+fn same_lexemes(proposal: &str, stands: &str) -> usize {
+    let same = agreeing(proposal.as_bytes(), stands.as_bytes());
+    let same = proposal.floor_char_boundary(same);
+    let goes_on = |text: &str| text[same..].starts_with(is_word);
+    if goes_on(proposal) || goes_on(stands) {
+        // A word that goes on in one of them may be another there.
+        return proposal[..same].trim_end_matches(is_word).len();
+    }
+    same
+}
+
+/// The lexemes of a proposal, and as many of what stands there as are compared with them, both behind so many
+/// lexemes that are the same.
+fn compared<'a>(
+    proposal: &'a str,
+    stands: &'a str,
+    same: usize,
+) -> (Vec<Lexeme<'a>>, Vec<Lexeme<'a>>) {
+    let mut wanted = Vec::with_capacity((proposal.len() / 2).min(LEXEMES_MOST));
+    wanted.extend(each_lexeme(proposal).take(LEXEMES_MOST - same));
+    if wanted.is_empty() {
+        return (wanted, Vec::new());
+    }
+    let all = same + wanted.len();
+    let most = wanted.len() + all / 2 + MARGIN_LEXEMES;
     let mut found = Vec::with_capacity(most);
     found.extend(each_lexeme(stands).take(most));
     (wanted, found)
@@ -54,13 +81,14 @@ fn compared<'a>(proposal: &'a str, stands: &'a str) -> (Vec<Lexeme<'a>>, Vec<Lex
 /// The [`Kept::prefix_share`] of a `proposal` in the text that `stands` there, without the rest of
 /// [`Kept::measure`]'s work.
 pub(crate) fn prefix_share(proposal: &str, stands: &str) -> f64 {
-    let run = each_lexeme(proposal)
-        .zip(each_lexeme(stands))
+    let same = same_lexemes(proposal, stands);
+    let run = each_lexeme(&proposal[same..])
+        .zip(each_lexeme(&stands[same..]))
         .take_while(|(a, b)| a == b)
         .map(|(a, _)| a.chars)
         .sum::<u32>();
-    let all = proposal.chars().filter(|c| !c.is_whitespace()).count();
-    ratio(run, u32::try_from(all).unwrap_or(u32::MAX))
+    let head = solid_chars(&proposal[..same]);
+    ratio(head + run, head + solid_chars(&proposal[same..]))
 }
 
 /// Like [`Kept::share`], but a run of lexemes that agree counts only as far as it is longer than a chance
@@ -68,7 +96,7 @@ pub(crate) fn prefix_share(proposal: &str, stands: &str) -> f64 {
 /// as a whole. Edits leave long runs of a proposal standing; text of one's own shares a word here and a
 /// bracket there.
 pub(crate) fn run_share(proposal: &str, stands: &str) -> f64 {
-    let (wanted, found) = compared(proposal, stands);
+    let (wanted, found) = compared(proposal, stands, 0);
     let all = f64::from(chars_of(&wanted));
     if wanted.is_empty() {
         return 1.0;
@@ -164,6 +192,9 @@ fn without_common_end<'a, 'b>(
 
 fn distance(a: &str, b: &str) -> f64 {
     let (a, b) = (head(a), head(b));
+    if a == b {
+        return 0.0;
+    }
     let longest = count(a).max(count(b));
     if longest == 0 {
         return 0.0;
@@ -212,6 +243,29 @@ mod tests {
             let kept = Kept::measure(&text, &text);
             prop_assert_eq!(kept.share, 1.0);
             prop_assert_eq!(kept.edit_distance, 0.0);
+        }
+
+        #[test]
+        fn what_is_the_same_need_not_be_compared(
+            head in "[a é{ \n]{0,12}",
+            a in "[abé +]{0,12}",
+            b in "[abé +]{0,12}",
+        ) {
+            let (proposal, stands) = (format!("{head}{a}"), format!("{head}{b}"));
+            let (wanted, mut found) = (lexemes(&proposal), lexemes(&stands));
+            found.truncate(wanted.len() + wanted.len() / 2 + MARGIN_LEXEMES);
+            let common = wanted.iter().zip(&found).take_while(|(a, b)| a == b).count();
+            let (heaviest, end) = heaviest_common(&wanted, &found);
+            let end = found[..end.max(common)].last().map_or(0, |last| end_within(&stands, last.text));
+            let kept = Kept::measure(&proposal, &stands);
+            let all = chars_of(&wanted);
+            prop_assert_eq!(kept.chars, heaviest);
+            prop_assert_eq!(kept.share, ratio(heaviest, all));
+            prop_assert_eq!(kept.prefix_share, ratio(chars_of(&wanted[..common]), all));
+            if common < wanted.len() {
+                let levenshtein = distance(proposal.trim(), stands[..end].trim());
+                prop_assert_eq!(kept.edit_distance, levenshtein);
+            }
         }
 
         #[test]

@@ -11,15 +11,23 @@ pub struct Lexeme<'a> {
 }
 
 impl<'a> Lexeme<'a> {
-    fn new(text: &'a str) -> Self {
-        let mut key = [0; 8];
-        let head = text.len().min(KEY_BYTES);
-        key[..head].copy_from_slice(&text.as_bytes()[..head]);
-        key[KEY_BYTES] = u8::try_from(text.len()).unwrap_or(u8::MAX);
+    /// The lexeme of the first `end` bytes of `rest`.
+    fn at_start_of(rest: &'a str, end: usize) -> Self {
+        let text = &rest[..end];
+        let head = end.min(KEY_BYTES);
+        let bytes = match rest.as_bytes().first_chunk() {
+            // All at once, and what is not the lexeme's taken off again.
+            Some(bytes) => u64::from_le_bytes(*bytes) & ((1 << (8 * head)) - 1),
+            None => {
+                let bytes = text.as_bytes()[..head].iter().rev();
+                bytes.fold(0, |key, byte| key << 8 | u64::from(*byte))
+            }
+        };
+        let length = u8::try_from(end).unwrap_or(u8::MAX);
         Self {
             text,
             chars: count(text),
-            key: u64::from_ne_bytes(key),
+            key: bytes | u64::from(length) << (8 * KEY_BYTES),
         }
     }
 }
@@ -45,39 +53,69 @@ pub fn lexemes(text: &str) -> Vec<Lexeme<'_>> {
 
 /// The same, one after the other.
 pub(crate) fn each_lexeme(text: &str) -> impl Iterator<Item = Lexeme<'_>> {
-    let mut rest = without_space(text);
+    let mut rest = text;
     std::iter::from_fn(move || {
+        rest = without_space(rest);
         let first = rest.chars().next()?;
         let end = word_end(rest).max(first.len_utf8());
-        let (lexeme, tail) = rest.split_at(end);
-        rest = without_space(tail);
-        Some(Lexeme::new(lexeme))
+        let lexeme = Lexeme::at_start_of(rest, end);
+        rest = &rest[end..];
+        Some(lexeme)
     })
 }
 
 /// Bytes of the word that a text begins with. Nearly all code is ASCII, which is known byte by byte.
 fn word_end(text: &str) -> usize {
-    let is_plain = |b: &&u8| b.is_ascii_alphanumeric() || **b == b'_';
-    let plain = text.as_bytes().iter().take_while(is_plain).count();
-    let rest = &text[plain..];
-    if rest.as_bytes().first().is_none_or(u8::is_ascii) {
-        return plain;
+    let bytes = text.as_bytes();
+    let end = bytes
+        .iter()
+        .position(|b| KIND[usize::from(*b)] != Kind::Word);
+    let end = end.unwrap_or(bytes.len());
+    if bytes.get(end).is_none_or(u8::is_ascii) {
+        return end;
     }
-    plain + rest.find(|c| !is_word(c)).unwrap_or(rest.len())
+    let rest = &text[end..];
+    end + rest.find(|c| !is_word(c)).unwrap_or(rest.len())
 }
 
 /// A text without the white space that it begins with.
 fn without_space(text: &str) -> &str {
-    let is_plain = |b: &&u8| matches!(**b, b' ' | b'\t'..=b'\r');
-    let plain = text.as_bytes().iter().take_while(is_plain).count();
-    let rest = &text[plain..];
+    let bytes = text.as_bytes();
+    let end = bytes
+        .iter()
+        .position(|b| KIND[usize::from(*b)] != Kind::Space);
+    let rest = &text[end.unwrap_or(bytes.len())..];
     if rest.as_bytes().first().is_none_or(u8::is_ascii) {
         return rest;
     }
     rest.trim_start()
 }
 
-fn is_word(c: char) -> bool {
+/// What a byte is by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Word,
+    Space,
+    /// A mark, or a part of a character beyond ASCII.
+    Other,
+}
+
+const KIND: [Kind; 256] = {
+    let mut kinds = [Kind::Other; 256];
+    let mut byte = 0;
+    while byte < kinds.len() {
+        kinds[byte] = match byte as u8 {
+            b'_' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => Kind::Word,
+            b' ' | b'\t'..=b'\r' => Kind::Space,
+            _ => Kind::Other,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
+/// Whether a character is one of a word.
+pub(crate) fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
@@ -131,7 +169,12 @@ mod tests {
         ];
         for a in words {
             for b in words {
-                assert_eq!(Lexeme::new(a) == Lexeme::new(b), a == b, "{a:?} {b:?}");
+                let follows = format!("{b} and more");
+                let (x, y) = (
+                    Lexeme::at_start_of(a, a.len()),
+                    Lexeme::at_start_of(&follows, b.len()),
+                );
+                assert_eq!(x == y, a == b, "{a:?} {b:?}");
             }
         }
     }

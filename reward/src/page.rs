@@ -228,7 +228,7 @@ fn common_tail(old: &[u8], new: &[u8], cursor: usize, is_end: bool) -> Option<Co
 }
 
 /// How many bytes agree from the start on.
-fn agreeing(a: &[u8], b: &[u8]) -> usize {
+pub(crate) fn agreeing(a: &[u8], b: &[u8]) -> usize {
     let words = a.chunks_exact(WORD).zip(b.chunks_exact(WORD));
     let whole = words.take_while(|(a, b)| a == b).count() * WORD;
     let rest = a[whole..].iter().zip(&b[whole..]);
