@@ -1,6 +1,8 @@
 use std::cell::OnceCell;
 use std::collections::VecDeque;
 
+use memchr::memmem;
+
 use crate::page::{Drift, Page};
 use crate::person::Person;
 use crate::place::Place;
@@ -244,9 +246,12 @@ impl UserTracker {
             return;
         };
         let (chars, ms) = (written.chars().count(), at_ms - page.turned_ms());
-        let mut texts = self.open.iter().map(|proposal| proposal.text());
-        let mut is_of_another = |written: &str| texts.any(|text| text.contains(written));
-        if chars < OWN_CHARS || !Tempo::is_fast(chars, ms) || !is_of_another(written.trim()) {
+        let is_proposed = || {
+            let written = memmem::Finder::new(written.trim());
+            let mut texts = self.open.iter().map(|proposal| proposal.text());
+            texts.any(|text| written.find(text.as_bytes()).is_some())
+        };
+        if chars < OWN_CHARS || !Tempo::is_fast(chars, ms) || !is_proposed() {
             self.person.tempo.typed(chars, ms);
         }
     }
