@@ -56,6 +56,14 @@ impl Agreement {
                 && !is_inside(&stands[..stands_end], follows),
         }
     }
+
+    /// Bytes of `stands`, the standing text that was laid beside, up to the end of the first character that tells that
+    /// they agree no further, or that a word has ended; `None` where it ends before one.
+    pub(crate) fn next_end(&self, stands: &str) -> Option<usize> {
+        let mut follows = solid(stands, self.stands_end);
+        let (at, next) = follows.next()?;
+        Some(at + next.len_utf8())
+    }
 }
 
 /// Characters from the byte `from` on, with their places, white space left out.

@@ -39,16 +39,23 @@ pub(crate) fn standing<'a>(wanted: &str, region: &Region<'a>) -> &'a str {
 
 /// Whether a proposal stands in full, but for a lone bracket.
 pub(crate) fn is_whole(wanted: &str, stands: &str, agreement: &Agreement) -> bool {
-    // What is left of it is too much, whatever its lexemes: told by the first few of its characters.
+    !is_little(wanted, agreement)
+        && (is_all(wanted, agreement) || prefix_share(wanted, stands) >= WHOLE)
+}
+
+/// Whether too much of a proposal is left for the whole of it, whatever its lexemes: told by the first few of the
+/// characters that are.
+pub(crate) fn is_little(wanted: &str, agreement: &Agreement) -> bool {
     let left = wanted[agreement.end..]
         .chars()
         .filter(|c| !c.is_whitespace());
     let most = agreement.chars / MOST_LEFT;
-    if left.take(most as usize + 1).count() > most as usize {
-        return false;
-    }
-    (agreement.end == wanted.len() && agreement.is_of_words)
-        || prefix_share(wanted, stands) >= WHOLE
+    left.take(most as usize + 1).count() > most as usize
+}
+
+/// Whether all of a proposal stands there, and its last word does not go on.
+pub(crate) fn is_all(wanted: &str, agreement: &Agreement) -> bool {
+    agreement.end == wanted.len() && agreement.is_of_words
 }
 
 /// Whether a proposal that stood there is gone, a word or a bracket of it aside.
@@ -72,7 +79,11 @@ pub(crate) fn is_beginning(kept: &Kept) -> bool {
 
 /// How much of the first `end` bytes of the proposal stands, as a share of the whole.
 pub(crate) fn share_of_part(wanted: &str, end: usize, stands: &str) -> Kept {
-    let kept = Kept::measure(&wanted[..end], stands);
+    part_of_whole(Kept::measure(&wanted[..end], stands), wanted, end)
+}
+
+/// What is `kept` of the first `end` bytes of the proposal, as a share of the whole.
+pub(crate) fn part_of_whole(kept: Kept, wanted: &str, end: usize) -> Kept {
     let part = f64::from(solid_chars(&wanted[..end])) / f64::from(solid_chars(wanted).max(1));
     Kept {
         share: kept.share * part,

@@ -97,9 +97,15 @@ impl Place {
     }
 
     /// Looks for the place in a later request, by following it or else by the text around it, and remembers
-    /// where it was found. Of what stands there, the first `bound` bytes are of interest.
-    pub(crate) fn look_for<'a>(&mut self, sight: &Sight<'a>, bound: usize) -> Found<'a> {
-        if let Some(followed) = self.follow(sight, bound) {
+    /// where it was found. Of what stands there, the first `bound` bytes are of interest, and where `decided` bytes
+    /// have decided, no more than these.
+    pub(crate) fn look_for<'a>(
+        &mut self,
+        sight: &Sight<'a>,
+        bound: usize,
+        decided: Option<usize>,
+    ) -> Found<'a> {
+        if let Some(followed) = self.follow(sight, bound, decided) {
             let Followed { start, end, .. } = followed;
             self.remember(sight, start, end);
             if followed.is_untouched {
@@ -120,9 +126,9 @@ impl Place {
 
     /// The same, also where nothing has changed.
     pub(crate) fn look_at<'a>(&mut self, sight: &Sight<'a>) -> Option<Region<'a>> {
-        let followed = self.follow(sight, 0);
+        let followed = self.follow(sight, 0, None);
         let Some(Followed { start, end, .. }) = followed else {
-            return match self.look_for(sight, 0) {
+            return match self.look_for(sight, 0, None) {
                 Found::Region(region) => Some(region),
                 Found::Untouched | Found::Nothing => None,
             };
@@ -132,7 +138,7 @@ impl Place {
         Some(Region::between(document, cursor, start, end, &self.right))
     }
 
-    fn follow(&self, sight: &Sight<'_>, bound: usize) -> Option<Followed> {
+    fn follow(&self, sight: &Sight<'_>, bound: usize, decided: Option<usize>) -> Option<Followed> {
         let (spot, drift) = (self.spot?, sight.drift?);
         if spot.page != sight.page {
             return None;
@@ -144,11 +150,17 @@ impl Place {
             || spot.end.map(|end| end.checked_sub(spot.start))
                 == end.map(|end| end.checked_sub(start));
         let bound = spot.start + bound;
-        let is_kept = drift.keeps(spot.start, spot.end.unwrap_or(bound).min(bound));
+        let is_kept = || drift.keeps(spot.start, spot.end.unwrap_or(bound).min(bound));
+        let is_decided = |decided: usize| {
+            let is_there = end.is_some_and(|end| end >= start + decided);
+            // Text put in before it that ends as it begins seems to be put in behind.
+            let has_moved_along = drift.start(spot.start + decided) == Some(start + decided);
+            is_there && has_moved_along && drift.keeps(spot.start, spot.start + decided)
+        };
         Some(Followed {
             start,
             end,
-            is_untouched: is_kept && is_as_long,
+            is_untouched: decided.is_some_and(is_decided) || (is_as_long && is_kept()),
         })
     }
 

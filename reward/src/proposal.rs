@@ -48,6 +48,8 @@ pub struct Proposal {
     stands: Option<String>,
     /// A hash of what stood in its place at the last look.
     looked: u64,
+    /// As long as so many bytes stand in its place as they are, whatever follows them tells nothing new.
+    decided: Option<usize>,
 }
 
 /// A decision, and which alternative of its answer.
@@ -85,6 +87,7 @@ impl Proposal {
             kept_chars: 0,
             stands: None,
             looked: 0,
+            decided: None,
         }
     }
 
@@ -265,7 +268,8 @@ impl Proposal {
             return None;
         }
         self.leave(sight);
-        let region = match self.place.look_for(sight, self.bound()) {
+        let bound = self.bound();
+        let region = match self.place.look_for(sight, bound, self.decided) {
             Found::Untouched => return None,
             Found::Nothing if self.is_ahead && is_reached => return self.turn_down(sight, person),
             Found::Nothing => return self.look_around(sight, person),
@@ -287,7 +291,9 @@ impl Proposal {
             self.leave(sight);
         }
         let region = self.within_bound(region);
-        if self.reading.is_as_before(self.text.trim(), &region) {
+        self.decided = None;
+        if let Some(as_before) = self.reading.is_as_before(self.text.trim(), &region) {
+            self.decided = as_before.decided_by;
             return None;
         }
         let looked = digest(region.onwards) ^ region.stands.len() as u64;
@@ -313,6 +319,12 @@ impl Proposal {
         self.reading.origin = Origin::Typed;
         let kept = Kept::measure(self.text.trim(), "");
         self.conclude(Fate::Rejected, kept, "", person, sight.at_ms)
+    }
+
+    /// Forgets what has decided, so that the next look reads everything.
+    #[cfg(test)]
+    pub(crate) fn look_at_all(&mut self) {
+        self.decided = None;
     }
 
     /// Of several texts, chooses the one of which most stands there.
@@ -363,6 +375,7 @@ impl Proposal {
     ) -> Option<Outcome> {
         person.tells_shown |= event.kind == EventKind::Shown;
         person.tells_taken |= matches!(event.kind, EventKind::Accepted | EventKind::Partial);
+        self.decided = None;
         // What is told of was shown, and its user is there.
         self.reading.is_shown = true;
         self.is_ahead = false;
@@ -418,6 +431,7 @@ impl Proposal {
     ) -> Option<Outcome> {
         self.is_lost |= is_lost;
         self.reading.origin = Origin::Typed;
+        self.decided = None;
         let stands = self.stands.clone().unwrap_or_default();
         if was_shown {
             let kept = Kept::measure(self.text.trim(), stands.trim());

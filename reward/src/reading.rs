@@ -2,8 +2,8 @@ use crate::agreement::Agreement;
 use crate::kept::run_share;
 use crate::lexeme::solid_chars;
 use crate::likeness::{
-    FEW, WHOLE, end_of_chars, first_line_end, first_word_end, is_beginning, is_gone, is_whole,
-    share_of_part, standing,
+    FEW, WHOLE, end_of_chars, first_line_end, first_word_end, is_all, is_beginning, is_gone,
+    is_little, is_whole, part_of_whole, share_of_part, standing,
 };
 use crate::person::Person;
 use crate::{Event, EventKind, Fate, Habits, Kept, Outcome, Region};
@@ -105,16 +105,29 @@ impl Reading {
         }
     }
 
-    /// Whether a look can tell nothing new: the user's own text stands there and is still not the proposal,
-    /// or the whole proposal does and did before.
-    pub(crate) fn is_as_before(&self, wanted: &str, region: &Region<'_>) -> bool {
+    /// That a look can tell nothing new, if it cannot: the user's own text stands there and is still not the
+    /// proposal, or the whole proposal does and did before.
+    pub(crate) fn is_as_before(&self, wanted: &str, region: &Region<'_>) -> Option<AsBefore> {
         let is_over = matches!(self.origin, Origin::Typed | Origin::Removed);
         if !is_over && !self.is_whole {
-            return false;
+            return None;
         }
         let wanted = &wanted[..self.shown.unwrap_or(wanted.len())];
         let stands = standing(wanted, region);
-        is_whole(wanted, stands, &Agreement::of(wanted, stands)) != is_over
+        let agreement = Agreement::of(wanted, stands);
+        if is_whole(wanted, stands, &agreement) == is_over {
+            return None;
+        }
+        let is_decided = if is_over {
+            is_little(wanted, &agreement)
+        } else {
+            is_all(wanted, &agreement)
+        };
+        let indentation = region.stands.len() - region.stands.trim_start().len();
+        let decided_by = agreement.next_end(stands).map(|end| indentation + end);
+        Some(AsBefore {
+            decided_by: decided_by.filter(|_| is_decided),
+        })
     }
 
     /// Whether the editor, which tells what is taken, has not told it of this one that it showed.
@@ -283,7 +296,7 @@ impl Reading {
         } else {
             self.taken_fate()
         };
-        Some((fate, share_of_part(wanted, part, stands)))
+        Some((fate, part_of_whole(kept, wanted, part)))
     }
 
     /// The fate of the proposal, which was taken, if it is gone from a larger text that `stands` around its
@@ -427,6 +440,12 @@ fn common_tail(wanted: &str, stands: &str) -> u32 {
     let (ours, theirs) = (wanted.chars().rev(), stands.chars().rev());
     let both = ours.filter(solid).zip(theirs.filter(solid));
     u32::try_from(both.take_while(|(a, b)| a == b).count()).unwrap_or(u32::MAX)
+}
+
+/// A look that tells nothing new.
+pub(crate) struct AsBefore {
+    /// As long as so many bytes stand there as they are, no later look does either, whatever follows them.
+    pub(crate) decided_by: Option<usize>,
 }
 
 /// What one look sees.

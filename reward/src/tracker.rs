@@ -401,3 +401,96 @@ fn change(proposal: &Proposal, outcome: Outcome, source: Source) -> Change {
         stands: proposal.stands().map(str::to_owned),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What a user does before the next request.
+    #[derive(Debug, Clone)]
+    enum Act {
+        Type(String),
+        Take,
+        Delete(usize),
+        Move(prop::sample::Index),
+    }
+
+    fn acts() -> impl Strategy<Value = Vec<Act>> {
+        let act = prop_oneof![
+            6 => "[ab(){} \n]{1,3}".prop_map(Act::Type),
+            2 => Just(Act::Take),
+            2 => (1_usize..12).prop_map(Act::Delete),
+            1 => any::<prop::sample::Index>().prop_map(Act::Move),
+        ];
+        prop::collection::vec(act, 1..40)
+    }
+
+    /// A document that is edited, with the cursor's place.
+    struct Document {
+        text: String,
+        cursor: usize,
+    }
+
+    impl Document {
+        fn window(&self) -> Window<'_> {
+            let (prefix, suffix) = self.text.split_at(self.cursor);
+            Window {
+                file: None,
+                prefix,
+                suffix,
+            }
+        }
+
+        fn apply(&mut self, act: &Act, proposed: &str) {
+            match act {
+                Act::Type(text) => self.put_in(text),
+                Act::Take => self.put_in(proposed),
+                Act::Delete(bytes) => {
+                    let from = self.cursor.saturating_sub(*bytes);
+                    self.text.replace_range(from..self.cursor, "");
+                    self.cursor = from;
+                }
+                Act::Move(to) => self.cursor = to.index(self.text.len() + 1),
+            }
+        }
+
+        fn put_in(&mut self, text: &str) {
+            self.text.insert_str(self.cursor, text);
+            self.cursor += text.len();
+        }
+    }
+
+    fn undecided(mut tracker: UserTracker) -> UserTracker {
+        tracker.open.iter_mut().for_each(|p| p.look_at_all());
+        tracker
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn what_follows_what_has_decided_tells_nothing(
+            acts in acts(),
+            texts in prop::collection::vec("[ab(){} \n]{1,12}", 40),
+        ) {
+            let text = "fn first(a: usize) -> usize {\n    \n}\n\nfn second(b: usize) -> usize { b }\n";
+            let mut document = Document { text: text.to_owned(), cursor: 34 };
+            let mut tracker = UserTracker::new(TrackerLimits::default());
+            let mut proposed = String::new();
+            for (id, (act, text)) in (0_u32..).zip(acts.iter().zip(texts)) {
+                let at_ms = i64::from(id) * 700;
+                document.apply(act, &proposed);
+                let window = document.window();
+                let mut other = undecided(tracker.clone());
+                prop_assert_eq!(
+                    tracker.request(&window, false, at_ms),
+                    other.request(&window, false, at_ms)
+                );
+                prop_assert_eq!(&undecided(tracker.clone()).open, &undecided(other).open);
+                drop(tracker.proposed(Proposal::new(id.into(), 0, &text, &window, at_ms)));
+                proposed = text;
+            }
+        }
+    }
+}
