@@ -15,13 +15,12 @@ impl<'a> Lexeme<'a> {
     fn at_start_of(rest: &'a str, end: usize) -> Self {
         let text = &rest[..end];
         let head = end.min(KEY_BYTES);
-        let bytes = match rest.as_bytes().first_chunk() {
+        let bytes = if let Some(bytes) = rest.as_bytes().first_chunk() {
             // All at once, and what is not the lexeme's taken off again.
-            Some(bytes) => u64::from_le_bytes(*bytes) & ((1 << (8 * head)) - 1),
-            None => {
-                let bytes = text.as_bytes()[..head].iter().rev();
-                bytes.fold(0, |key, byte| key << 8 | u64::from(*byte))
-            }
+            u64::from_le_bytes(*bytes) & ((1 << (8 * head)) - 1)
+        } else {
+            let bytes = text.as_bytes()[..head].iter().rev();
+            bytes.fold(0, |key, byte| key << 8 | u64::from(*byte))
         };
         let length = u8::try_from(end).unwrap_or(u8::MAX);
         Self {
@@ -102,9 +101,9 @@ enum Kind {
 
 const KIND: [Kind; 256] = {
     let mut kinds = [Kind::Other; 256];
-    let mut byte = 0;
-    while byte < kinds.len() {
-        kinds[byte] = match byte as u8 {
+    let mut byte = 0_u8;
+    while byte.is_ascii() {
+        kinds[byte as usize] = match byte {
             b'_' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => Kind::Word,
             b' ' | b'\t'..=b'\r' => Kind::Space,
             _ => Kind::Other,
