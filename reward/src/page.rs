@@ -105,8 +105,8 @@ impl Page {
     /// Where this page's text is in `document`; `None` when it is another text.
     pub(crate) fn drift(&self, document: &str) -> Option<Drift> {
         let (old, new) = (self.text.as_bytes(), document.as_bytes());
-        let head = common_head(old, new);
         let tail = common_tail(old, new, self.cursor, self.is_end);
+        let head = common_head(old, new, tail.map_or(old.len(), |tail| tail.old));
         // Two texts that share little are two files, or two ends of one.
         let length = |common: Option<Common>| common.map_or(0, |common| common.len);
         let shared = length(head) + length(tail);
@@ -176,8 +176,8 @@ impl Drift {
 }
 
 /// The text that both begin with, or that begins one and stands somewhere in the other: a window that has
-/// moved on.
-fn common_head(old: &[u8], new: &[u8]) -> Option<Common> {
+/// moved on. The old text from `rest` on is known to be in the new one.
+fn common_head(old: &[u8], new: &[u8], rest: usize) -> Option<Common> {
     let same = |old_at: usize, new_at: usize| Common {
         old: old_at,
         new: new_at,
@@ -191,10 +191,19 @@ fn common_head(old: &[u8], new: &[u8]) -> Option<Common> {
     if probe < KNOWN_BYTES {
         return None;
     }
-    let moved_on = memmem::find_iter(old, &new[..probe]).map(|at| same(at, 0));
+    let mut moved_on = memmem::find_iter(old, &new[..probe]).map(|at| same(at, 0));
+    let first = moved_on.next();
+    // All of the old text is found then, and what repeats itself need not be tried.
+    let reaches = |common: Common| (common.old + probe..=common.old + common.len).contains(&rest);
+    if first.is_some_and(reaches) {
+        return first;
+    }
     let moved_back = memmem::find_iter(new, &old[..probe]).map(|at| same(0, at));
-    let found = moved_on.take(TRIES).chain(moved_back.take(TRIES));
-    found.max_by_key(|common| common.len)
+    let others = moved_on.take(TRIES - 1).chain(moved_back.take(TRIES));
+    first
+        .into_iter()
+        .chain(others)
+        .max_by_key(|common| common.len)
 }
 
 /// The same at the end.

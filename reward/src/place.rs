@@ -124,18 +124,18 @@ impl Place {
         Found::Region(region)
     }
 
-    /// The same, also where nothing has changed.
-    pub(crate) fn look_at<'a>(&mut self, sight: &Sight<'a>) -> Option<Region<'a>> {
+    /// What stands there, also where nothing has changed, if that `is_asked`. The place is followed in any case.
+    pub(crate) fn look_at<'a>(&mut self, sight: &Sight<'a>, is_asked: bool) -> Option<Region<'a>> {
         let followed = self.follow(sight, 0, None);
         let Some(Followed { start, end, .. }) = followed else {
             return match self.look_for(sight, 0, None) {
-                Found::Region(region) => Some(region),
+                Found::Region(region) => Some(region).filter(|_| is_asked),
                 Found::Untouched | Found::Nothing => None,
             };
         };
         self.remember(sight, start, end);
         let (document, cursor) = (sight.document, sight.cursor);
-        Some(Region::between(document, cursor, start, end, &self.right))
+        is_asked.then(|| Region::between(document, cursor, start, end, &self.right))
     }
 
     fn follow(&self, sight: &Sight<'_>, bound: usize, decided: Option<usize>) -> Option<Followed> {

@@ -462,13 +462,10 @@ impl Proposal {
 
     /// What is left of it at the first request after each of some horizons that shows its place.
     pub(crate) fn survival(&mut self, sight: &Sight<'_>, person: &Person) -> Option<Outcome> {
-        let region = self.place.look_at(sight);
         let passed = self.horizons_passed(sight.at_ms);
-        let is_other = self.place.is_of_another(sight.file);
-        if passed <= self.survivals || is_other {
-            return None;
-        }
-        let region = self.within_bound(region?);
+        let is_due = passed > self.survivals && !self.place.is_of_another(sight.file);
+        let region = self.place.look_at(sight, is_due)?;
+        let region = self.within_bound(region);
         let mut reading = self.reading.clone();
         let (fate, kept) = reading.look(
             self.text.trim(),
