@@ -10,6 +10,8 @@ pub(crate) struct Page {
     pub(crate) id: u64,
     /// What the last request showed, as far as it is kept.
     text: String,
+    /// Where that began in it.
+    offset: usize,
     /// Bytes of that before the cursor.
     cursor: usize,
     /// Whether it ends where the text of the request ended.
@@ -46,6 +48,7 @@ impl Page {
             file: file.map(str::to_owned),
             id,
             text: String::new(),
+            offset: 0,
             cursor: 0,
             is_end: false,
             place: 0,
@@ -68,6 +71,7 @@ impl Page {
         let to = document.floor_char_boundary(cursor.saturating_add(reach).min(document.len()));
         self.text.clear();
         self.text.push_str(&document[from..to]);
+        self.offset = from;
         self.cursor = cursor - from;
         self.is_end = to == document.len();
         if !self.is_at(place) {
@@ -102,20 +106,101 @@ impl Page {
         self.cursor
     }
 
-    /// Where this page's text is in `document`; `None` when it is another text.
-    pub(crate) fn drift(&self, document: &str) -> Option<Drift> {
+    /// Where this page's text is in `document`, whose cursor is at `cursor`; `None` when it is another text.
+    pub(crate) fn drift(&self, document: &str, cursor: usize) -> Option<Drift> {
         let (old, new) = (self.text.as_bytes(), document.as_bytes());
-        let tail = common_tail(old, new, self.cursor, self.is_end);
-        let head = common_head(old, new, tail.map_or(old.len(), |tail| tail.old));
+        let tail = self.common_tail(new, cursor);
+        let head = self.common_head(new, tail.map_or(old.len(), |tail| tail.old));
         // Two texts that share little are two files, or two ends of one.
-        let length = |common: Option<Common>| common.map_or(0, |common| common.len);
-        let shared = length(head) + length(tail);
+        let range = |common: Option<Common>| common.map_or(0..0, |c| c.old..c.old + c.len);
+        let (before, after) = (range(head), range(tail));
+        let both = before
+            .end
+            .min(after.end)
+            .saturating_sub(before.start.max(after.start));
+        let shared = before.len() + after.len() - both;
         let is_known = shared > 0 && shared >= old.len().min(new.len()) / 2;
         is_known.then_some(Drift {
             head,
             tail,
             end: self.is_end.then_some((old.len(), new.len())),
         })
+    }
+
+    /// The text at the page's start that stands in `new`, too, or at whose start in turn the page has it: a window that
+    /// has moved on. The page's text from `rest` on is known to be in the new one.
+    fn common_head(&self, new: &[u8], rest: usize) -> Option<Common> {
+        let old = self.text.as_bytes();
+        let same = |old_at: usize, new_at: usize| Common {
+            old: old_at,
+            new: new_at,
+            len: agreeing(&old[old_at..], &new[new_at..]),
+        };
+        let plain = same(0, 0);
+        if plain.len >= least(old, new) {
+            return Some(plain);
+        }
+        let probe = probe(old, new)?;
+        let unmoved = same(0, self.offset.min(new.len()));
+        if unmoved.len >= rest.max(probe) {
+            return Some(unmoved);
+        }
+        // Where all of the old text is found, what repeats itself need not be tried.
+        let reaches =
+            |common: &Common| (common.old + probe..=common.old + common.len).contains(&rest);
+        // A window that slides has moved by as much as was written, so the place is most often right before.
+        let to = (self.offset + probe).min(new.len());
+        let before = (self.offset > 0).then(|| memmem::rfind_iter(&new[..to], &old[..probe]));
+        let mut before = before.into_iter().flatten().map(|at| same(0, at));
+        let nearest = before.next();
+        if nearest.as_ref().is_some_and(reaches) {
+            return nearest;
+        }
+        let mut moved_on = memmem::find_iter(old, &new[..probe]).map(|at| same(at, 0));
+        let first = moved_on.next();
+        if first.as_ref().is_some_and(reaches) {
+            return first;
+        }
+        let from = (self.offset + 1).min(new.len());
+        let after = memmem::find_iter(&new[from..], &old[..probe]).map(|at| same(0, from + at));
+        let others = before.take(TRIES - 1).chain(after.take(TRIES));
+        let found = first.into_iter().chain(moved_on.take(TRIES - 1));
+        let found = found.chain(nearest).chain(others);
+        found.max_by_key(|common| common.len)
+    }
+
+    /// The same at the end, in a text whose cursor is at `cursor`.
+    fn common_tail(&self, new: &[u8], cursor: usize) -> Option<Common> {
+        let old = self.text.as_bytes();
+        let same = |old_end: usize, new_end: usize| {
+            let len = agreeing_back(&old[..old_end], &new[..new_end]);
+            Common {
+                old: old_end - len,
+                new: new_end - len,
+                len,
+            }
+        };
+        let plain = same(old.len(), new.len());
+        if plain.len >= least(old, new) {
+            return Some(plain);
+        }
+        // Both texts end where the file does, however short what they share there is.
+        let at_end = self.is_end.then_some(plain);
+        let Some(probe) = probe(old, new) else {
+            return at_end;
+        };
+        let after = old.len() - self.cursor;
+        let unmoved = same(old.len(), (cursor + after).min(new.len()));
+        if unmoved.len >= after.max(probe) {
+            return Some(unmoved);
+        }
+        let (old_tail, new_tail) = (&old[old.len() - probe..], &new[new.len() - probe..]);
+        let moved_on = memmem::find_iter(new, old_tail).map(|at| same(old.len(), at + probe));
+        let moved_back = memmem::find_iter(old, new_tail).map(|at| same(at + probe, new.len()));
+        // What stood before the cursor says nothing of what stood after it.
+        let moved_on = moved_on.take(if after >= probe { TRIES } else { 0 });
+        let found = moved_on.chain(moved_back.take(TRIES));
+        found.max_by_key(|common| common.len).or(at_end)
     }
 }
 
@@ -175,65 +260,15 @@ impl Drift {
     }
 }
 
-/// The text that both begin with, or that begins one and stands somewhere in the other: a window that has
-/// moved on. The old text from `rest` on is known to be in the new one.
-fn common_head(old: &[u8], new: &[u8], rest: usize) -> Option<Common> {
-    let same = |old_at: usize, new_at: usize| Common {
-        old: old_at,
-        new: new_at,
-        len: agreeing(&old[old_at..], &new[new_at..]),
-    };
-    let plain = same(0, 0);
-    if plain.len >= KNOWN_BYTES.min(old.len()).min(new.len()).max(1) {
-        return Some(plain);
-    }
-    let probe = PROBE_BYTES.min(old.len()).min(new.len());
-    if probe < KNOWN_BYTES {
-        return None;
-    }
-    let mut moved_on = memmem::find_iter(old, &new[..probe]).map(|at| same(at, 0));
-    let first = moved_on.next();
-    // All of the old text is found then, and what repeats itself need not be tried.
-    let reaches = |common: Common| (common.old + probe..=common.old + common.len).contains(&rest);
-    if first.is_some_and(reaches) {
-        return first;
-    }
-    let moved_back = memmem::find_iter(new, &old[..probe]).map(|at| same(0, at));
-    let others = moved_on.take(TRIES - 1).chain(moved_back.take(TRIES));
-    first
-        .into_iter()
-        .chain(others)
-        .max_by_key(|common| common.len)
+/// Bytes that both must share for it to be no chance.
+fn least(old: &[u8], new: &[u8]) -> usize {
+    KNOWN_BYTES.min(old.len()).min(new.len()).max(1)
 }
 
-/// The same at the end.
-fn common_tail(old: &[u8], new: &[u8], cursor: usize, is_end: bool) -> Option<Common> {
-    let same = |old_end: usize, new_end: usize| {
-        let len = agreeing_back(&old[..old_end], &new[..new_end]);
-        Common {
-            old: old_end - len,
-            new: new_end - len,
-            len,
-        }
-    };
-    let plain = same(old.len(), new.len());
-    if plain.len >= KNOWN_BYTES.min(old.len()).min(new.len()).max(1) {
-        return Some(plain);
-    }
-    // Both texts end where the file does, however short what they share there is.
-    let at_end = is_end.then_some(plain);
+/// Bytes by which either is searched for in the other, if that is enough to know it by.
+fn probe(old: &[u8], new: &[u8]) -> Option<usize> {
     let probe = PROBE_BYTES.min(old.len()).min(new.len());
-    if probe < KNOWN_BYTES {
-        return at_end;
-    }
-    let (old_tail, new_tail) = (&old[old.len() - probe..], &new[new.len() - probe..]);
-    let moved_on = memmem::find_iter(new, old_tail).map(|at| same(old.len(), at + probe));
-    let moved_back = memmem::find_iter(old, new_tail).map(|at| same(at + probe, new.len()));
-    // What stood before the cursor says nothing of what stood after it.
-    let is_after = old.len() - cursor >= probe;
-    let moved_on = moved_on.take(if is_after { TRIES } else { 0 });
-    let found = moved_on.chain(moved_back.take(TRIES));
-    found.max_by_key(|common| common.len).or(at_end)
+    (probe >= KNOWN_BYTES).then_some(probe)
 }
 
 /// How many bytes agree from the start on.
@@ -292,22 +327,38 @@ mod tests {
         let page = page(TEXT, at);
         // Text put in at the place; an edit before it; a window that begins later and ends later.
         let put_in = TEXT.replace("    2", "    let two = 2;\n    2");
-        let drift = page.drift(&put_in).unwrap();
+        let drift = page.drift(&put_in, at).unwrap();
         assert_eq!((drift.start(at), drift.end(at)), (Some(at), Some(at + 17)));
         let edited = TEXT.replace("first", "the_first");
-        let drift = page.drift(&edited).unwrap();
+        let drift = page.drift(&edited, at).unwrap();
         assert_eq!(
             (drift.start(at), drift.end(at)),
             (Some(at + 4), Some(at + 4))
         );
         let moved = [&TEXT[10..], "\nfn fourth() -> usize {\n    4\n}\n"].concat();
-        let drift = page.drift(&moved).unwrap();
+        let drift = page.drift(&moved, at).unwrap();
         assert_eq!(
             (drift.start(at), drift.end(at)),
             (Some(at - 10), Some(at - 10))
         );
         assert!(drift.keeps(at, at + 5));
-        assert_eq!(page.drift("another text altogether"), None);
+        assert_eq!(page.drift("another text altogether", 0), None);
+    }
+
+    #[test]
+    fn a_place_is_followed_in_code_that_repeats_itself() {
+        let text = TEXT.repeat(60);
+        let cursor = text.len() / 2;
+        let mut page = Page::new(1, None);
+        page.turn(&text, cursor, 768, 0, 0);
+        let written = [&text[..cursor], "let", &text[cursor..]].concat();
+        // All of the file, and a window that slides as it is written.
+        for from in [0, 3] {
+            let (document, cursor) = (&written[from..], cursor + 3 - from);
+            let drift = page.drift(document, cursor).unwrap();
+            let place = (drift.start(page.cursor()), drift.end(page.cursor()));
+            assert_eq!(place, (Some(cursor - 3), Some(cursor)), "{from}");
+        }
     }
 
     proptest! {
@@ -318,7 +369,7 @@ mod tests {
             let old = [before.as_str(), &after].concat();
             let new = [before.as_str(), &put_in, &after].concat();
             let page = page(&old, before.len());
-            let drift = page.drift(&new).unwrap();
+            let drift = page.drift(&new, new.len()).unwrap();
             let (start, end) = (drift.start(before.len()), drift.end(before.len()));
             let stands = start.zip(end).map(|(start, end)| &new[start..end]);
             prop_assert_eq!(stands, Some(put_in.as_str()));
@@ -330,7 +381,7 @@ mod tests {
         ) {
             let cursor = old.floor_char_boundary(at.index(old.len() + 1));
             let page = page(&old, cursor);
-            if let Some(drift) = page.drift(&new) {
+            if let Some(drift) = page.drift(&new, new.len()) {
                 for place in [drift.start(page.cursor()), drift.end(page.cursor())] {
                     prop_assert!(place.is_none_or(|at| at <= new.len()));
                 }

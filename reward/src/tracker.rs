@@ -195,7 +195,7 @@ impl UserTracker {
         let document = [window.prefix, window.suffix].concat();
         let cursor = window.prefix.len();
         let reach = (self.open.len() * REACH_BYTES).clamp(REACH_BYTES, REACH_BYTES_MAX);
-        let (page, drift) = self.page_of(window.file, &document);
+        let (page, drift) = self.page_of(window.file, &document, cursor);
         self.time(drift, &document[..cursor], at_ms);
         let sight = Sight {
             file: window.file,
@@ -256,12 +256,17 @@ impl UserTracker {
         }
     }
 
-    /// The page that `document` is the next state of, which becomes the last, and how it has changed; a new
+    /// The page that `document`, with the cursor at `cursor`, is the next state of, which becomes the last, and how it has changed; a new
     /// one if there is none.
-    fn page_of(&mut self, file: Option<&str>, document: &str) -> (u64, Option<Drift>) {
+    fn page_of(
+        &mut self,
+        file: Option<&str>,
+        document: &str,
+        cursor: usize,
+    ) -> (u64, Option<Drift>) {
         let candidates = self.pages.iter().enumerate().rev();
         let mut candidates = candidates.filter(|(_, page)| page.file.as_deref() == file);
-        let found = candidates.find_map(|(at, page)| Some((at, page.drift(document)?)));
+        let found = candidates.find_map(|(at, page)| Some((at, page.drift(document, cursor)?)));
         if let Some((at, drift)) = found {
             let page = self.pages.remove(at);
             let id = page.id;
