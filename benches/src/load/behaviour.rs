@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// How the upstream answers one request. It stands in the first line of the prompt, which every proxy
+/// How the upstream answers one request. It stands in the last comment before the cursor, which every proxy
 /// passes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Behaviour {

@@ -12,8 +12,8 @@ pub enum Crowd {
     Typists(usize),
 }
 
-/// The requests of a scenario, made beforehand: users who write one file, and take every other
-/// proposal.
+/// The requests of a scenario, made beforehand: users who write one file downwards, a comment and a line of
+/// code at a time, and take every other proposal; then the next file.
 #[derive(Debug, Clone)]
 pub struct Typing {
     crowd: Crowd,
@@ -29,19 +29,20 @@ impl Typing {
             .collect();
         let above = scene::source(PREFIX_BYTES);
         let below = scene::source(SUFFIX_BYTES);
-        let mut typed = String::from("fn last(rows: &[Row]) -> f64 {\n    let kept = rows");
+        let mut file = format!("{above}fn last(rows: &[Row]) -> f64 {{\n");
         let mut bodies = Vec::new();
         for behaviour in &behaviours {
+            file.push_str(&format!("    {behaviour}\n    let kept = rows"));
             let body = json!({
                 "model": model,
-                "prompt": format!("{behaviour}\n{above}{typed}"),
+                "prompt": &file[file.len().saturating_sub(PREFIX_BYTES)..],
                 "suffix": format!("\n}}\n\n{below}"),
                 "max_tokens": 64,
                 "stream": stream,
             });
             bodies.push(body.to_string().into_bytes());
-            typed.push_str(&written(behaviour));
-            typed.push_str("\n    let next = rows");
+            file.push_str(&written(behaviour));
+            file.push('\n');
         }
         Self {
             crowd,
@@ -57,14 +58,14 @@ impl Typing {
 
     /// Writes request `number` in place of what `bytes` held.
     pub fn write(&self, number: usize, bytes: &mut Vec<u8>) {
-        let user = match self.crowd {
-            Crowd::Strangers => number,
-            Crowd::Typists(users) => number % users,
+        let (user, file) = match self.crowd {
+            Crowd::Strangers => (number, 0),
+            Crowd::Typists(users) => (number % users, number / users / STEPS),
         };
         let body = &self.bodies[self.step(number)];
         let head = format!(
             "POST /v1/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: echo-load\r\n\
-             content-type: application/json\r\nx-echo-user: user-{user}\r\nx-echo-file: src/table.rs\r\n\
+             content-type: application/json\r\nx-echo-user: user-{user}\r\nx-echo-file: src/table_{file}.rs\r\n\
              content-length: {}\r\n\r\n",
             body.len()
         );
@@ -90,10 +91,10 @@ fn written(behaviour: &Behaviour) -> String {
     }
 }
 
-/// Requests after which a user begins again.
-const STEPS: usize = 8;
+/// Requests after which a user begins the next file.
+const STEPS: usize = 64;
 
-/// The text around the cursor comes to 4 to 6 kB, as editors send it.
+/// The text around the cursor comes to 4 kB and more, as editors send it.
 const PREFIX_BYTES: usize = 3_072;
 const SUFFIX_BYTES: usize = 1_024;
 
@@ -138,6 +139,6 @@ mod tests {
         let text = request(&Typing::new("m", BEHAVIOUR, true, Crowd::Strangers), 0);
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.ends_with(&format!("content-length: {}", body.len())));
-        assert!((4_000..7_000).contains(&body.len()));
+        assert!((4_000..7_000).contains(&body.len()), "{}", body.len());
     }
 }

@@ -110,7 +110,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, hyper::Err
 }
 
 fn behaviour(asked: &[u8]) -> Option<Behaviour> {
-    let start = memmem::find(asked, MARK.as_bytes())?;
+    let start = memmem::rfind(asked, MARK.as_bytes())?;
     let line = &asked[start..(start + LINE_BYTES).min(asked.len())];
     let end = line
         .iter()
