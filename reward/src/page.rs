@@ -136,11 +136,13 @@ impl Page {
             new: new_at,
             len: agreeing(&old[old_at..], &new[new_at..]),
         };
-        let plain = same(0, 0);
-        if plain.len >= least(old, new) {
-            return Some(plain);
+        let plain = Some(same(0, 0)).filter(|common| common.len >= least(old, new));
+        let Some(probe) = probe(old, new) else {
+            return plain;
+        };
+        if plain.is_some_and(|common| common.len >= rest) {
+            return plain;
         }
-        let probe = probe(old, new)?;
         let unmoved = same(0, self.offset.min(new.len()));
         if unmoved.len >= rest.max(probe) {
             return Some(unmoved);
@@ -165,7 +167,7 @@ impl Page {
         let after = memmem::find_iter(&new[from..], &old[..probe]).map(|at| same(0, from + at));
         let others = before.take(TRIES - 1).chain(after.take(TRIES));
         let found = first.into_iter().chain(moved_on.take(TRIES - 1));
-        let found = found.chain(nearest).chain(others);
+        let found = found.chain(nearest).chain(others).chain(plain);
         found.max_by_key(|common| common.len)
     }
 
@@ -225,6 +227,16 @@ impl Drift {
             (at > tail.old && at <= tail_end && is_known).then(|| at - tail.old + tail.new)
         };
         self.by_head(at).or_else(by_tail)
+    }
+
+    /// How many bytes a place is above the new text, as a number below zero, if the window has moved on below it. So is
+    /// `at` where it was above the old text already.
+    pub(crate) fn above(&self, at: isize) -> Option<isize> {
+        let head = self.head?;
+        let now = at
+            .checked_sub_unsigned(head.old)?
+            .checked_add_unsigned(head.new)?;
+        (now < 0).then_some(now)
     }
 
     /// Where a place is now, as seen from the text after it.

@@ -17,12 +17,20 @@ pub(crate) struct Place {
     spot: Option<Spot>,
 }
 
-/// A place on a page, from its first byte to where the text after it goes on.
+/// A place on a page, from its first byte to where the text after it goes on. One that is above the page, out of sight,
+/// starts below zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Spot {
     page: u64,
-    start: usize,
+    start: isize,
     end: Option<usize>,
+}
+
+impl Spot {
+    /// Its first byte, if that is on the page.
+    fn start(&self) -> Option<usize> {
+        self.start.try_into().ok()
+    }
 }
 
 /// A place in a later document, followed there from a page.
@@ -35,7 +43,7 @@ struct Followed {
 
 /// What a later request shows of a place.
 pub(crate) enum Found<'a> {
-    /// It is as it was at the last request.
+    /// It is as it was at the last request, or out of sight.
     Untouched,
     /// What stands there now.
     Region(Region<'a>),
@@ -79,11 +87,12 @@ impl Place {
     /// Puts it on the page of the request that it is the place of.
     pub(crate) fn put_on(&mut self, page: &Page) {
         let at = page.cursor();
-        self.spot = page.is_at(self.hash).then_some(Spot {
+        let spot = at.try_into().ok().map(|start| Spot {
             page: page.id,
-            start: at,
+            start,
             end: Some(at),
         });
+        self.spot = spot.filter(|_| page.is_at(self.hash));
     }
 
     /// Whether a request is the first known one at another place of its page.
@@ -105,6 +114,10 @@ impl Place {
         bound: usize,
         decided: Option<usize>,
     ) -> Found<'a> {
+        if let Some(above) = self.above(sight) {
+            self.spot = Some(above);
+            return Found::Untouched;
+        }
         if let Some(followed) = self.follow(sight, bound, decided) {
             let Followed { start, end, .. } = followed;
             self.remember(sight, start, end);
@@ -143,19 +156,19 @@ impl Place {
         if spot.page != sight.page {
             return None;
         }
-        let start = drift.start(spot.start)?;
+        let was = spot.start()?;
+        let start = drift.start(was)?;
         let end = spot.end.and_then(|end| drift.end(end));
         // Text put in that begins like what follows it seems to be put in further on.
         let is_as_long = spot.end.is_none()
-            || spot.end.map(|end| end.checked_sub(spot.start))
-                == end.map(|end| end.checked_sub(start));
-        let bound = spot.start + bound;
-        let is_kept = || drift.keeps(spot.start, spot.end.unwrap_or(bound).min(bound));
+            || spot.end.map(|end| end.checked_sub(was)) == end.map(|end| end.checked_sub(start));
+        let bound = was + bound;
+        let is_kept = || drift.keeps(was, spot.end.unwrap_or(bound).min(bound));
         let is_decided = |decided: usize| {
             let is_there = end.is_some_and(|end| end >= start + decided);
             // Text put in before it that ends as it begins seems to be put in behind.
-            let has_moved_along = drift.start(spot.start + decided) == Some(start + decided);
-            is_there && has_moved_along && drift.keeps(spot.start, spot.start + decided)
+            let has_moved_along = drift.start(was + decided) == Some(start + decided);
+            is_there && has_moved_along && drift.keeps(was, was + decided)
         };
         Some(Followed {
             start,
@@ -164,9 +177,25 @@ impl Place {
         })
     }
 
+    /// Where it is above the document, whose window has moved on below it. What has no more before it than a window may
+    /// end with has been deleted with that, for all that is known.
+    fn above(&self, sight: &Sight<'_>) -> Option<Spot> {
+        let (spot, drift) = (self.spot?, sight.drift?);
+        if spot.page != sight.page || self.left.len() < ABOVE_BYTES {
+            return None;
+        }
+        let start = drift.above(spot.start)?;
+        Some(Spot {
+            start: start.checked_sub_unsigned(sight.offset)?,
+            end: None,
+            ..spot
+        })
+    }
+
     fn remember(&mut self, sight: &Sight<'_>, start: usize, end: Option<usize>) {
         let on_page = |at: usize| at.checked_sub(sight.offset);
-        self.spot = on_page(start).map(|start| Spot {
+        let start = on_page(start).and_then(|start| start.try_into().ok());
+        self.spot = start.map(|start| Spot {
             page: sight.page,
             start,
             end: end.and_then(on_page),
@@ -183,7 +212,7 @@ impl Place {
             if spot.page != sight.page {
                 return None;
             }
-            let start = document.floor_char_boundary(drift.closed_up(spot.start)?);
+            let start = document.floor_char_boundary(drift.closed_up(spot.start()?)?);
             let end = spot.end.and_then(|end| drift.end(end));
             Some(Region::between(document, cursor, start, end, &self.right))
         })
@@ -230,6 +259,9 @@ const HASHED_BYTES: usize = 512;
 
 /// Fewer bytes before the cursor than these occur in many places.
 const PLACE_BYTES: usize = 25;
+
+/// A place with fewer bytes before it may be gone with all of them; one with more is out of sight.
+const ABOVE_BYTES: usize = ANCHOR_BYTES_MAX - 3;
 
 /// A place that lost its last line is known by as many bytes before that.
 const AROUND_BYTES: usize = 50;

@@ -88,6 +88,32 @@ fn who_had_gone_on_before_he_could_read_it_has_rejected_nothing() {
     assert_eq!(fates, [unseen, unseen, rejected, rejected]);
 }
 
+#[test]
+fn what_has_left_a_window_that_slides_stays_as_it_was() {
+    let mut user = UserTracker::new(TrackerLimits::default());
+    let above = |line: u32| format!("fn other_{line}(rows: &[Row]) -> usize {{ rows.len() }}\n");
+    let mut file: String = (0..20).map(above).collect();
+    let mut fates = Vec::new();
+    // Every line is another, and begins as all do.
+    for line in 0_u32..40 {
+        file.push_str("    // What comes next, in a word.\n    let kept = rows");
+        let window = Window {
+            file: Some("rows.rs"),
+            prefix: &file[file.len() - 900..],
+            suffix: "\n}\n",
+        };
+        let at_ms = i64::from(line) * 900;
+        let seen = user.request(&window, false, at_ms);
+        fates.extend(seen.changes.into_iter().map(|change| change.outcome.fate));
+        let text = format!(".column_{line}(|row| row.price * {line}).sum_{line}();");
+        let proposal = Proposal::new(line.into(), 0, &text, &window, at_ms + 200);
+        user.proposed(proposal.asked(at_ms));
+        file.push_str(&text);
+        file.push('\n');
+    }
+    assert_eq!(fates, [Fate::Accepted; 39]);
+}
+
 /// One look, after so many seconds.
 fn fate_after(seconds: i64, text: &str) -> Option<Fate> {
     let (mut user, _) = scene(PROPOSED, &[]);

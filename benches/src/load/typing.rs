@@ -32,7 +32,7 @@ impl Typing {
         let mut file = format!("{above}fn last(rows: &[Row]) -> f64 {{\n");
         let mut bodies = Vec::new();
         for behaviour in &behaviours {
-            file.push_str(&format!("    {behaviour}\n    let kept = rows"));
+            file = format!("{file}    {behaviour}\n    let kept = rows");
             let body = json!({
                 "model": model,
                 "prompt": &file[file.len().saturating_sub(PREFIX_BYTES)..],
