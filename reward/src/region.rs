@@ -79,7 +79,7 @@ impl<'a> Region<'a> {
     ///
     /// The left anchor is the tail of `left`, without its trailing white space, which is free to change:
     /// of all places where its last 25 bytes occur, the one that agrees with most of it, up to 400
-    /// bytes. A shorter `left` must open the document. The region ends where `right` goes on, found in
+    /// bytes; where there are several, over 50 bytes at least. A shorter `left` must open the document. The region ends where `right` goes on, found in
     /// the same way, its first line left out when it has no word in it, since editors close brackets
     /// by themselves and replace them; where that line follows at once, nothing stands there. The region ends with the document where `right` was blank, for all that
     /// follows is new then. Where `right` is gone, the region ends at the cursor. `None` when the place is
@@ -127,9 +127,14 @@ fn end_of_left(document: &str, cursor: usize, left: &str) -> Option<(usize, usiz
     let behind = memmem::rfind_iter(&bytes[..cursor], needle).map(|at| at + needle.len());
     let ahead = memmem::find_iter(&bytes[from..], needle).map(|at| from + at + needle.len());
     let (text, left) = (left, left.as_bytes().iter().rev());
-    let found = best(behind.chain(ahead), text.len(), |end| {
+    let mut places = 0;
+    let all = behind.chain(ahead).inspect(|_| places += 1);
+    let found = best(all, text.len(), |end| {
         agreeing(bytes[..end].iter().rev(), left.clone())
     });
+    // Of several that agree over little, none is known to be the one, unless the window begins within it.
+    let least = text.len().min(ANCHOR_BYTES_SURE);
+    let found = found.filter(|(agreed, end)| places == 1 || *agreed >= least || agreed == end);
     found.or_else(|| end_of_changed_line(document, cursor, text))
 }
 
@@ -291,6 +296,21 @@ mod tests {
         }
         let region = Region::find(&document, document.len(), &left, "");
         assert_eq!(region.map(|r| r.stands.trim()), Some("fn last() {}"));
+    }
+
+    #[test]
+    fn of_several_places_that_agree_over_little_none_is_known() {
+        let left = |line: &str| format!("{line}\n    // Go on.\n    let kept = rows");
+        let (first, second) = (left("a = first(rows);"), left("b = second(rows);"));
+        let asked = left("that_is_no_longer_there(rows);");
+        for (document, is_found) in [
+            (format!("{first}.one()\n{second}.two()\n"), false),
+            (format!("{first}.one()\n"), true),
+            (format!("{first}.one()\n{asked}.two()\n"), true),
+        ] {
+            let region = Region::find(&document, document.len(), &asked, "");
+            assert_eq!(region.is_some(), is_found, "{document}");
+        }
     }
 
     #[test]
