@@ -29,6 +29,10 @@ pub struct Proposal {
     is_overtaken: bool,
     /// How long it was on the screen until the first request for another place, in milliseconds.
     shown_ms: Option<i64>,
+    /// How long its user will have typed by then at least, in milliseconds.
+    typing_ms: i64,
+    /// Whether what stood there ever began as it does: who typed on into it may have seen it.
+    is_begun: bool,
     /// Whether it ever stood there as if it had just been taken.
     was_accepted: bool,
     /// The proposal that it was asked for behind.
@@ -74,6 +78,8 @@ impl Proposal {
             is_ahead: false,
             is_overtaken: false,
             shown_ms: None,
+            typing_ms: 0,
+            is_begun: false,
             was_accepted: false,
             parent: None,
             place: Place::of(window),
@@ -177,15 +183,21 @@ impl Proposal {
         let is_first = self.shown_ms.is_none() && !self.is_ahead;
         if is_first && self.place.is_left(sight) {
             self.shown_ms = Some(sight.at_ms - self.answered_ms);
+            self.typing_ms = sight.typing_ms;
         }
     }
 
     /// Whether its user had gone on before it came, or before it could be read: the key before the next request came when
     /// its client's pause began, and before [`READ_MS`] nobody has read what is shown.
     fn was_passed(&self, person: &Person) -> bool {
+        self.is_overtaken || self.is_left_within(READ_MS, 0, person)
+    }
+
+    /// Whether its user turned to something else within so many milliseconds, and typed for `typing_ms` then.
+    fn is_left_within(&self, ms: i64, typing_ms: i64, person: &Person) -> bool {
         let pause_ms = i64::from(self.habits.pause_ms);
-        let is_short = |shown_ms| person.tempo.felt(shown_ms) - pause_ms < READ_MS;
-        self.is_overtaken || self.shown_ms.is_some_and(is_short)
+        let is_short = |shown_ms| person.tempo.felt(shown_ms) - pause_ms - typing_ms < ms;
+        self.shown_ms.is_some_and(is_short)
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -215,7 +227,9 @@ impl Proposal {
     pub(crate) fn settled(&self, person: &Person) -> Outcome {
         let shown = count(&self.text);
         // How fast the clock runs for the user may have been found out since.
-        let as_if_read = self.as_if_read.filter(|_| !self.is_unseen(person));
+        let as_if_read = self
+            .as_if_read
+            .filter(|outcome| !self.is_unseen(person) && !self.is_typed_over(outcome.fate, person));
         let outcome = match as_if_read.or(self.outcome) {
             None if self.is_ahead => Outcome::speculative(&self.text),
             None if self.is_unseen(person) => Outcome::never_shown(shown),
@@ -238,6 +252,14 @@ impl Proposal {
             }
             _ => false,
         }
+    }
+
+    /// Whether it seems rejected, but its user was typing something else when it came, or before it could be read: a client
+    /// that waits for a pause asks when all of it is typed.
+    fn is_typed_over(&self, fate: Fate, person: &Person) -> bool {
+        let is_own = fate == Fate::Rejected && !self.reading.is_shown && !self.is_begun;
+        let waits = self.habits.pause_ms > 0 && !person.tempo.is_ahead();
+        is_own && waits && self.is_left_within(SEEN_MS, self.typing_ms, person)
     }
 
     /// Whether its editor, which tells what it shows, has not shown it.
@@ -519,8 +541,10 @@ impl Proposal {
         at_ms: i64,
     ) -> Option<Outcome> {
         self.was_accepted |= fate == Fate::Accepted;
+        let first = |text: &str| text.trim_start().chars().next();
+        self.is_begun |= first(&self.text) == first(stands);
         let as_read = self.measured(fate, kept);
-        let is_unread = self.cannot_be_read(person);
+        let is_unread = self.cannot_be_read(person) || self.is_typed_over(fate, person);
         self.as_if_read = is_unread.then_some(as_read);
         let outcome = if is_unread {
             self.measured(Fate::NeverShown, kept)
@@ -576,6 +600,9 @@ const AHEAD_MS: i64 = 150;
 /// What was on the screen for a shorter time than this, in milliseconds, nobody has read: Continue's editor
 /// does not count it as shown either.
 const READ_MS: i64 = 500;
+
+/// The same where the time is put together from how fast its user types: so short that it is sure.
+const SEEN_MS: i64 = 300;
 
 /// Requests for one place this close together, in milliseconds, are one slate.
 const SLATE_MS: i64 = 1_000;

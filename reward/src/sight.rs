@@ -15,6 +15,8 @@ pub(crate) struct Sight<'a> {
     /// The page that the document is the next state of, and how it has changed since.
     pub(crate) page: u64,
     pub(crate) drift: Option<Drift>,
+    /// How long it will have taken at least to type what was typed since the page's last state, in milliseconds.
+    pub(crate) typing_ms: i64,
     /// A hash of the place that it was made at.
     pub(crate) place: u64,
     /// Where the page's next state starts in the document.

@@ -196,7 +196,7 @@ impl UserTracker {
         let cursor = window.prefix.len();
         let reach = (self.open.len() * REACH_BYTES).clamp(REACH_BYTES, REACH_BYTES_MAX);
         let (page, drift) = self.page_of(window.file, &document, cursor);
-        self.time(drift, &document[..cursor], at_ms);
+        let typed = self.time(drift, &document[..cursor], at_ms);
         let sight = Sight {
             file: window.file,
             document: &document,
@@ -205,6 +205,7 @@ impl UserTracker {
             page,
             place: Place::hash_of(window),
             drift,
+            typing_ms: self.person.tempo.typing_ms(typed),
             offset: Page::offset(&document, cursor, reach),
             filter: OnceCell::new(),
         };
@@ -238,12 +239,13 @@ impl UserTracker {
     }
 
     /// Takes note of how long it took to write what was written since the last page, if it is no proposal's text.
-    fn time(&mut self, drift: Option<Drift>, before_cursor: &str, at_ms: i64) {
+    /// Returns how many characters that were.
+    fn time(&mut self, drift: Option<Drift>, before_cursor: &str, at_ms: i64) -> usize {
         let (Some(page), Some(drift)) = (self.pages.last(), drift) else {
-            return;
+            return 0;
         };
         let Some(written) = drift.written(page, before_cursor) else {
-            return;
+            return 0;
         };
         let (chars, ms) = (written.chars().count(), at_ms - page.turned_ms());
         let is_proposed = || {
@@ -253,7 +255,9 @@ impl UserTracker {
         };
         if chars < OWN_CHARS || !Tempo::is_fast(chars, ms) || !is_proposed() {
             self.person.tempo.typed(chars, ms);
+            return chars;
         }
+        0
     }
 
     /// The page that `document`, with the cursor at `cursor`, is the next state of, which becomes the last, and how it has changed; a new

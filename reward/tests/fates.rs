@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use echo_reward::{
-    Change, Event, EventKind, Fate, Outcome, Proposal, Scorer, Source, TrackerLimits, UserTracker,
-    Window,
+    Change, Event, EventKind, Fate, Habits, Outcome, Proposal, Scorer, Source, TrackerLimits,
+    UserTracker, Window,
 };
 use proptest::prelude::*;
 
@@ -86,6 +86,44 @@ fn who_had_gone_on_before_he_could_read_it_has_rejected_nothing() {
     let fates = fates.map(|(moves_ms, is_told)| settled_after(moves_ms, is_told));
     let (unseen, rejected) = (Fate::NeverShown, Fate::Rejected);
     assert_eq!(fates, [unseen, unseen, rejected, rejected]);
+}
+
+/// A user of a client that waits for a pause of 350 ms, who begins to type 15 characters of his own so long after an answer.
+fn settled_when_typing_begins(after_ms: i64) -> Fate {
+    let mut user = UserTracker::new(TrackerLimits::default());
+    let mut text = LEFT.to_owned();
+    let window = |text: &str, user: &mut UserTracker, at_ms| {
+        let window = Window {
+            file: Some("calc.py"),
+            prefix: text,
+            suffix: RIGHT,
+        };
+        user.request(&window, false, at_ms);
+        Proposal::new(7, 0, PROPOSED, &window, at_ms + 200)
+    };
+    let mut at_ms = 0;
+    for word in ["\n    a", " = abs", "(b * a", ") + a"] {
+        text.push_str(word);
+        at_ms += 1_000;
+        window(&text, &mut user, at_ms);
+    }
+    let habits = Habits {
+        pause_ms: 350,
+        ..Habits::default()
+    };
+    let proposal = window(&text, &mut user, at_ms + 350).asked(at_ms + 350);
+    user.proposed(proposal.of(habits));
+    text.push_str(" - b * floor(a)");
+    at_ms += 350 + 200 + after_ms + 14 * 80 + 350;
+    window(&text, &mut user, at_ms);
+    window(&format!("{text}\n"), &mut user, at_ms + 2_000);
+    user.close()[0].outcome.fate
+}
+
+#[test]
+fn who_was_typing_when_it_came_has_rejected_nothing() {
+    let fates = [0, 1_000].map(settled_when_typing_begins);
+    assert_eq!(fates, [Fate::NeverShown, Fate::Rejected]);
 }
 
 #[test]
