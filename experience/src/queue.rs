@@ -74,6 +74,12 @@ impl Item {
 /// How long a note waits for company, so that many share one commit.
 const NOTE_WAIT: Duration = Duration::from_millis(5);
 
+/// From so many lines in one batch on, there is a crowd.
+const CROWD_LINES: usize = 6;
+
+/// In a crowd, batches are taken no more often than this: a commit costs the same for one line and for many.
+const CROWD_WAIT: Duration = Duration::from_millis(1);
+
 /// The queue, with the log's health and counts under the same lock.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -91,6 +97,8 @@ struct State {
     awaited: usize,
     /// When the item came that has waited longest, or one before it.
     since: Instant,
+    /// The next batch is not taken before, unless it is full.
+    next_at: Instant,
     health: Health,
     /// Set once nobody takes from the queue any more.
     end: Option<LogError>,
@@ -106,6 +114,7 @@ impl Queue {
             bytes: 0,
             awaited: 0,
             since: Instant::now(),
+            next_at: Instant::now(),
             health: Health::Writable,
             end: None,
             counts: Counts::default(),
@@ -125,7 +134,8 @@ impl Queue {
         state.bytes += line.text.len();
         let was_idle = state.items.is_empty();
         state.add(Item::Line(line));
-        let is_due = was_idle || self.is_due(&state, Instant::now());
+        // The first that somebody waits for ends a longer wait.
+        let is_due = was_idle || state.awaited == 1 || self.is_due(&state, Instant::now());
         drop(state);
         if is_due {
             self.ready.notify_one();
@@ -135,7 +145,7 @@ impl Queue {
 
     /// Whether the lines at the front are to be committed now.
     fn is_due(&self, state: &State, now: Instant) -> bool {
-        state.awaited > 0
+        (state.awaited > 0 && now >= state.next_at)
             || state.records >= self.options.batch_records
             || state.bytes >= self.options.batch_bytes
             || now.saturating_duration_since(state.since) >= NOTE_WAIT
@@ -188,7 +198,11 @@ impl Queue {
                     None => deadline,
                 }
             } else {
-                let due = state.since + NOTE_WAIT;
+                let due = if state.awaited > 0 {
+                    state.next_at.min(state.since + NOTE_WAIT)
+                } else {
+                    state.since + NOTE_WAIT
+                };
                 Some(deadline.map_or(due, |deadline| deadline.min(due)))
             };
             state = match until {
@@ -219,6 +233,9 @@ impl Queue {
                 bytes += line.text.len();
                 lines.push(line);
             }
+        }
+        if lines.len() >= CROWD_LINES {
+            state.next_at = Instant::now() + CROWD_WAIT;
         }
         state.records -= lines.len();
         state.bytes -= bytes;
