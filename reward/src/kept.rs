@@ -1,5 +1,5 @@
+use crate::common::agreeing;
 use crate::lexeme::{Lexeme, count, each_lexeme, is_word, solid_chars};
-use crate::page::agreeing;
 
 /// How much of a proposed text stands in another text.
 #[derive(Debug, Clone, Copy, PartialEq)]

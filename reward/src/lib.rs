@@ -23,6 +23,7 @@
 
 mod agreement;
 mod codebleu;
+mod common;
 mod error;
 mod event;
 mod fate;

@@ -2,6 +2,8 @@ use std::collections::VecDeque;
 
 use memchr::memmem;
 
+use crate::common::{agreeing, agreeing_back};
+
 /// The text around a user's cursor at his last request, by which places are followed through his edits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Page {
@@ -283,25 +285,6 @@ fn probe(old: &[u8], new: &[u8]) -> Option<usize> {
     (probe >= KNOWN_BYTES).then_some(probe)
 }
 
-/// How many bytes agree from the start on.
-pub(crate) fn agreeing(a: &[u8], b: &[u8]) -> usize {
-    let words = a.chunks_exact(WORD).zip(b.chunks_exact(WORD));
-    let whole = words.take_while(|(a, b)| a == b).count() * WORD;
-    let rest = a[whole..].iter().zip(&b[whole..]);
-    whole + rest.take_while(|(a, b)| a == b).count()
-}
-
-/// How many bytes agree from the end on.
-fn agreeing_back(a: &[u8], b: &[u8]) -> usize {
-    let words = a.rchunks_exact(WORD).zip(b.rchunks_exact(WORD));
-    let whole = words.take_while(|(a, b)| a == b).count() * WORD;
-    let rest = a[..a.len() - whole]
-        .iter()
-        .rev()
-        .zip(b[..b.len() - whole].iter().rev());
-    whole + rest.take_while(|(a, b)| a == b).count()
-}
-
 /// Bytes by which a text is searched for.
 const PROBE_BYTES: usize = 64;
 
@@ -316,9 +299,6 @@ const TRIES: usize = 4;
 
 /// Earlier requests that are remembered of a page.
 const EARLIER: usize = 16;
-
-/// Bytes compared at once.
-const WORD: usize = 32;
 
 #[cfg(test)]
 mod tests {
