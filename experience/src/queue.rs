@@ -133,9 +133,10 @@ impl Queue {
         state.records += 1;
         state.bytes += line.text.len();
         let was_idle = state.items.is_empty();
-        state.add(Item::Line(line));
         // The first that somebody waits for ends a longer wait.
-        let is_due = was_idle || state.awaited == 1 || self.is_due(&state, Instant::now());
+        let is_first = line.reply.is_some() && state.awaited == 0;
+        state.add(Item::Line(line));
+        let is_due = was_idle || is_first || self.is_due(&state, Instant::now());
         drop(state);
         if is_due {
             self.ready.notify_one();

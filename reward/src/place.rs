@@ -141,8 +141,13 @@ impl Place {
     pub(crate) fn look_at<'a>(&mut self, sight: &Sight<'a>, is_asked: bool) -> Option<Region<'a>> {
         let followed = self.follow(sight, 0, None);
         let Some(Followed { start, end, .. }) = followed else {
+            if !is_asked {
+                // It is looked for when that is asked.
+                self.spot = self.above(sight);
+                return None;
+            }
             return match self.look_for(sight, 0, None) {
-                Found::Region(region) => Some(region).filter(|_| is_asked),
+                Found::Region(region) => Some(region),
                 Found::Untouched | Found::Nothing => None,
             };
         };

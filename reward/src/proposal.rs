@@ -258,7 +258,7 @@ impl Proposal {
     /// that waits for a pause asks when all of it is typed.
     fn is_typed_over(&self, fate: Fate, person: &Person) -> bool {
         let is_own = fate == Fate::Rejected && !self.reading.is_shown && !self.is_begun;
-        let waits = self.habits.pause_ms > 0 && !person.tempo.is_ahead();
+        let waits = self.habits.pause_ms > 0 && person.tempo.is_own();
         is_own && waits && self.is_left_within(SEEN_MS, self.typing_ms, person)
     }
 

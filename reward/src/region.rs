@@ -1,5 +1,7 @@
 use memchr::memmem;
 
+use crate::common::{agreeing, agreeing_back};
+
 /// The text around the cursor that one request shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window<'a> {
@@ -79,7 +81,9 @@ impl<'a> Region<'a> {
     ///
     /// The left anchor is the tail of `left`, without its trailing white space, which is free to change:
     /// of all places where its last 25 bytes occur, the one that agrees with most of it, up to 400
-    /// bytes; where there are several, over 50 bytes at least. A shorter `left` must open the document. The region ends where `right` goes on, found in
+    /// bytes; where there are several, over 50 bytes at least. A shorter `left` must open the document.
+    ///
+    /// The region ends where `right` goes on, found in
     /// the same way, its first line left out when it has no word in it, since editors close brackets
     /// by themselves and replace them; where that line follows at once, nothing stands there. The region ends with the document where `right` was blank, for all that
     /// follows is new then. Where `right` is gone, the region ends at the cursor. `None` when the place is
@@ -126,16 +130,14 @@ fn end_of_left(document: &str, cursor: usize, left: &str) -> Option<(usize, usiz
     // Of places that agree equally far, the user is most often still close behind the right one.
     let behind = memmem::rfind_iter(&bytes[..cursor], needle).map(|at| at + needle.len());
     let ahead = memmem::find_iter(&bytes[from..], needle).map(|at| from + at + needle.len());
-    let (text, left) = (left, left.as_bytes().iter().rev());
+    let known = &left.as_bytes()[left.len().saturating_sub(ANCHOR_BYTES_MAX)..];
     let mut places = 0;
     let all = behind.chain(ahead).inspect(|_| places += 1);
-    let found = best(all, text.len(), |end| {
-        agreeing(bytes[..end].iter().rev(), left.clone())
-    });
+    let found = best(all, left.len(), |end| agreeing_back(&bytes[..end], known));
     // Of several that agree over little, none is known to be the one, unless the window begins within it.
-    let least = text.len().min(ANCHOR_BYTES_SURE);
+    let least = left.len().min(ANCHOR_BYTES_SURE);
     let found = found.filter(|(agreed, end)| places == 1 || *agreed >= least || agreed == end);
-    found.or_else(|| end_of_changed_line(document, cursor, text))
+    found.or_else(|| end_of_changed_line(document, cursor, left))
 }
 
 /// The same where the last line of `left` has been changed: the lines before it are where they were, and the
@@ -166,9 +168,9 @@ fn start_of_right(document: &str, cursor: usize, start: usize, right: &str) -> O
     }
     let needle = &right[..right.floor_char_boundary(ANCHOR_BYTES)];
     let starts = memmem::find_iter(&document.as_bytes()[start..], needle).map(|at| start + at);
-    let bytes = right.as_bytes().iter();
+    let known = &right.as_bytes()[..right.len().min(ANCHOR_BYTES_MAX)];
     let found = best(starts, right.len(), |at| {
-        let agreeing = agreeing(document.as_bytes()[at..].iter(), bytes.clone());
+        let agreeing = agreeing(&document.as_bytes()[at..], known);
         if agreeing >= ANCHOR_BYTES_SURE || at >= at_cursor {
             agreeing
         } else {
@@ -215,14 +217,6 @@ fn best(
 
 /// Places of one anchor that are looked at.
 const PLACES: usize = 32;
-
-/// How many bytes agree from the first on.
-fn agreeing<'a>(a: impl Iterator<Item = &'a u8>, b: impl Iterator<Item = &'a u8>) -> usize {
-    a.zip(b)
-        .take(ANCHOR_BYTES_MAX)
-        .take_while(|(a, b)| a == b)
-        .count()
-}
 
 /// The text without its first line when that line holds no word: `)` or `});` after the cursor.
 fn without_closing_line(right: &str) -> &str {

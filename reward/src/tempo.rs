@@ -72,9 +72,9 @@ impl Tempo {
         ms
     }
 
-    /// Whether the clock runs faster than the person's.
-    pub(crate) fn is_ahead(&self) -> bool {
-        self.pace > 1.0
+    /// Whether the clock is the person's own.
+    pub(crate) fn is_own(&self) -> bool {
+        self.pace <= 1.0
     }
 
     /// The milliseconds that passed for the person while `ms` passed by the clock.

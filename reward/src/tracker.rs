@@ -260,8 +260,8 @@ impl UserTracker {
         0
     }
 
-    /// The page that `document`, with the cursor at `cursor`, is the next state of, which becomes the last, and how it has changed; a new
-    /// one if there is none.
+    /// The page that `document`, with the cursor at `cursor`, is the next state of, which becomes the last, and how
+    /// it has changed; a new one if there is none.
     fn page_of(
         &mut self,
         file: Option<&str>,
