@@ -17,17 +17,20 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::caller::{Identity, Peer};
 use crate::complete::complete;
+use crate::cross_origin;
 use crate::devdata;
 use crate::dialect::{self, ApiError, Decode, chat, llama_cpp, mistral, ollama, openai, tabby};
 use crate::events;
 use crate::ids::DecisionId;
 use crate::metrics::StatusLabel;
 use crate::pages;
+use crate::request_head;
 use crate::state::Echo;
 
 /// All routes of the data port.
 pub fn router(echo: Arc<Echo>) -> Router {
-    Router::new()
+    let cors = cross_origin::layer(&echo.live.load().config.server.origins);
+    let routes = Router::new()
         .route("/v1/completions", post(completions))
         .route("/completions", post(completions))
         .route("/beta/completions", post(completions))
@@ -58,7 +61,11 @@ pub fn router(echo: Arc<Echo>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .fallback(unknown_path)
         .layer(middleware::from_fn_with_state(Arc::clone(&echo), around))
-        .with_state(echo)
+        .with_state(echo);
+    match cors {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    }
 }
 
 /// `OpenAI`'s path, which Tabby's plugins use too, and without `/v1` also clients of llama.cpp.
@@ -253,11 +260,14 @@ async fn read(
     }
 }
 
-/// Catches panics, puts errors into the form of their path, gives every answer a request id, and
-/// counts it.
+/// Refuses a head that is malformed, catches panics, puts errors into the form of their path, gives every answer a
+/// request id, and counts it.
 async fn around(State(echo): State<Arc<Echo>>, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let answered = match request_head::check(&request) {
+        Ok(()) => AssertUnwindSafe(next.run(request)).catch_unwind().await,
+        Err(error) => Ok(([(header::CONNECTION, "close")], error).into_response()),
+    };
     let mut response = answered.unwrap_or_else(|_| {
         tracing::error!("a request panicked");
         ApiError::internal().into_response()

@@ -213,7 +213,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 #[derive(Debug)]
 pub(crate) struct Events {
     pub(crate) status: u16,
-    headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     response: Response,
     unread: Vec<u8>,
 }

@@ -61,6 +61,10 @@ async fn a_bad_file_is_refused_with_the_key_at_fault() {
             "[reward]\nquiet_ms = 10\nlongest_ms = 5".to_owned(),
             "reward.longest_ms",
         ),
+        (
+            "[server]\norigins = [\"vscode.dev\"]".to_owned(),
+            "server.origins",
+        ),
         ("[arm]\nname = \"a\"".to_owned(), "arm"),
         ("[[arm]]\nname = \"a\"\nkind = \"vllm\"".to_owned(), "kind"),
         (

@@ -13,7 +13,8 @@ const LIMITS: &str = "[server]\nbody_bytes = 32768\nbody_ms = 300\nheader_ms = 3
 
 pub(crate) struct Setting {
     home: Home,
-    _upstream: Upstream,
+    /// The only arm: it says "fine".
+    pub(crate) upstream: Upstream,
 }
 
 impl Setting {
@@ -23,13 +24,7 @@ impl Setting {
         let server = home
             .configured(&format!("{LIMITS}{more}{}", upstream.arm("arm", "")))
             .args(["--log-level", "debug"]);
-        (
-            Self {
-                home,
-                _upstream: upstream,
-            },
-            server.start().await,
-        )
+        (Self { home, upstream }, server.start().await)
     }
 
     /// Whether the server still serves, and has kept to itself what is nobody's business.

@@ -13,6 +13,7 @@ use super::file::{
 use super::{Admin, Candidate, Config, Gate};
 use crate::arm::{ArmError, ArmKind, ArmSettings, BreakerSettings, Secret};
 use crate::auth::{Key, Keys};
+use crate::cross_origin;
 use crate::fim::FimTemplate;
 
 /// What is wrong with a configuration.
@@ -176,6 +177,14 @@ fn check_bounds(file: &ConfigFile) -> Result<(), ConfigError> {
         if number == 0 {
             return Err(value(key, number, "at least 1"));
         }
+    }
+    let origins = &file.server.origins;
+    if let Some(origin) = origins
+        .iter()
+        .find(|origin| !cross_origin::is_origin(origin))
+    {
+        let expected = "an origin, such as \"https://vscode.dev\", or \"*\"";
+        return Err(value("server.origins", origin, expected));
     }
     if file.server.header_bytes < HEADER_BYTES_LEAST {
         return Err(value(

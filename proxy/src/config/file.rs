@@ -46,6 +46,7 @@ section! {
     /// `[server]`: where to listen, and the bounds of a request.
     ServerFile {
         listen: String = "127.0.0.1:4141".to_owned(),
+        origins: Vec<String> = Vec::new(),
         connections: usize = 1024,
         body_bytes: usize = 2_097_152,
         header_bytes: usize = 32_768,
