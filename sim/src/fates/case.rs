@@ -43,6 +43,12 @@ pub(crate) struct Case {
     pub(crate) is_overtaken: bool,
     /// Another answer for the same place was there first: its client offers this one behind that.
     pub(crate) is_second: bool,
+    /// When a request first showed what was taken of it, the user had gone on as another answer for the same place has
+    /// it.
+    pub(crate) is_outdone: bool,
+    /// When a request first showed that something else was written in its place, that may be what is left of it when it
+    /// is taken and put right.
+    pub(crate) is_alike: bool,
     /// Half of it or more stood in its place when a request showed that, whoever wrote it.
     pub(crate) stands_anyway: bool,
     pub(crate) is_dismissed: bool,

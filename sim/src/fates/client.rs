@@ -274,7 +274,8 @@ impl Session<'_> {
             &texts.0[tail..],
             &texts.1[..texts.1.floor_char_boundary(12)],
         );
-        for case in &mut self.cases {
+        let outdone = self.outdone();
+        for (case, is_outdone) in self.cases.iter_mut().zip(outdone) {
             if case.settled.is_none() && case.taken.is_none() && !case.stands_anyway {
                 case.stands_anyway = stands_anyway(&self.sheets[case.sheet], case);
             }
@@ -285,6 +286,13 @@ impl Session<'_> {
                 let truth = case.truth(&self.sheets);
                 case.typing.was_seen |=
                     case.typing.chars > 0 && case.typing.parted.is_none() && truth.fate.is_none();
+                let is_new = |fate: fn(Fate) -> bool| {
+                    let was = case.told.and_then(|told| told.fate).is_some_and(fate);
+                    truth.fate.is_some_and(fate) && !was
+                };
+                case.is_outdone |= is_new(Fate::is_taken) && is_outdone;
+                let is_gone = |fate| matches!(fate, Fate::Rejected | Fate::Undone);
+                case.is_alike |= !case.typing.was_seen && is_new(is_gone) && is_alike(sheet, case);
                 case.told = Some(truth);
                 case.was_seen_taken |= truth.fate.is_some_and(Fate::is_taken);
                 case.is_word = false;
@@ -334,6 +342,8 @@ impl Session<'_> {
             displayed_ms: 0.0,
             is_overtaken: flight.is_overtaken && flight.parent.is_none(),
             is_second: self.cases.iter().any(|case| case.slate == flight.slate),
+            is_outdone: false,
+            is_alike: false,
             stands_anyway: false,
             texts: flight.texts.clone(),
             answered_ms: self.now_ms,
@@ -423,6 +433,30 @@ impl Session<'_> {
         case.taken.is_some() && self.cases.iter().any(|other| is_twin(&other))
     }
 
+    /// Of each proposal, whether another answer for the same place goes further with what stands there.
+    fn outdone(&self) -> Vec<bool> {
+        let solid =
+            |text: &str| -> String { text.chars().filter(|c| !c.is_whitespace()).collect() };
+        let is_outdone = |case: &Case| {
+            let Some(taken) = case.taken.filter(|_| case.settled.is_none()) else {
+                return false;
+            };
+            let stands = self.sheets[case.sheet].solid_after(case.anchor);
+            let alike = |text: &str| {
+                let both = text.chars().zip(stands.chars());
+                both.take_while(|(a, b)| a == b).count()
+            };
+            let part: String = case.shown.chars().take(taken).collect();
+            let own = alike(&solid(&case.shown)).max(solid(&part).chars().count());
+            let mut others = self
+                .cases
+                .iter()
+                .filter(|other| other.number != case.number && other.slate == case.slate);
+            others.any(|other| alike(&solid(&other.shown)) > own)
+        };
+        self.cases.iter().map(is_outdone).collect()
+    }
+
     fn expire(&mut self) {
         let changes = self.follower.expire(self.at_ms());
         self.learn(changes);
@@ -453,6 +487,48 @@ impl Session<'_> {
         }
     }
 }
+
+/// Whether the words of a proposal that stand in its place, in order, are [`ALIKE`] of it.
+fn is_alike(sheet: &Sheet, case: &Case) -> bool {
+    let stands = sheet.after(case.anchor);
+    let (wanted, found) = (tokens(&case.shown), tokens(&stands));
+    let found = &found[..found.len().min(wanted.len() * 3 / 2)];
+    let mut row = vec![0; found.len() + 1];
+    for token in &wanted {
+        let mut diagonal = 0;
+        for (at, other) in found.iter().enumerate() {
+            let above = row[at + 1];
+            row[at + 1] = if token == other {
+                diagonal + token.chars().count()
+            } else {
+                above.max(row[at])
+            };
+            diagonal = above;
+        }
+    }
+    let all: usize = wanted.iter().map(|token| token.chars().count()).sum();
+    row[found.len()] as f64 >= ALIKE * all as f64
+}
+
+/// The words and signs of a text.
+fn tokens(text: &str) -> Vec<&str> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let end = if is_word(first) {
+            rest.find(|c| !is_word(c)).unwrap_or(rest.len())
+        } else {
+            first.len_utf8()
+        };
+        found.push(&rest[..end]);
+        rest = rest[end..].trim_start();
+    }
+    found
+}
+
+/// From this share on, what stands may be a proposal that was put right.
+const ALIKE: f64 = 0.5;
 
 /// Whether half of a proposal or more stands in its place, whoever wrote it.
 fn stands_anyway(sheet: &Sheet, case: &Case) -> bool {

@@ -26,12 +26,14 @@ pub enum Untold {
     NoLaterRequest,
     /// It was changed after the last request that showed its place.
     ChangedAfterwards,
-    /// Typed by hand with no request in between: the same text as when it is taken.
+    /// Typed by hand with no request in between: the same text as when it is taken, or half of it or more and so what is
+    /// left when it is taken and put right.
     TypedUnseen,
-    /// Taken and taken back with no request in between, or shown behind one of which that is true.
+    /// Taken and taken back with no request in between, or replaced by what may be left of it, or shown behind one of
+    /// which that is true.
     TakenBackUnseen,
-    /// Another proposal put the same text in, or says what this one was changed into, or a part was taken
-    /// and the rest typed.
+    /// Another proposal put the same text in, or says what this one was changed into or how its user went on behind it,
+    /// or a part was taken and the rest typed.
     SameTextOfAnother,
     /// It was not shown, or not long enough to be read, the client does not tell what it shows, and no request
     /// came soon enough to tell.
@@ -88,12 +90,14 @@ pub(crate) fn read(case: &Case, tells_shown: bool) -> Option<Reading> {
         Fate::NeverShown => (!tells_shown && !case.is_overtaken).then_some(Untold::NotShown),
         _ if case.parent.is_some() && !case.was_parent_seen_taken => Some(Untold::TakenBackUnseen),
         _ if truth.is_mixed || (case.has_twin && !is_accepted) => Some(Untold::SameTextOfAnother),
+        _ if case.is_outdone => Some(Untold::SameTextOfAnother),
         _ if told.is_none() => Some(Untold::NoLaterRequest),
         _ if told != Some(truth) => Some(Untold::ChangedAfterwards),
         Fate::TypedThrough if !case.typing.was_seen && !case.is_word && !case.was_told => {
             Some(Untold::TypedUnseen)
         }
-        Fate::Undone if !case.was_seen_taken => Some(Untold::TakenBackUnseen),
+        Fate::Rejected if case.is_alike => Some(Untold::TypedUnseen),
+        Fate::Undone if !case.was_seen_taken || case.is_alike => Some(Untold::TakenBackUnseen),
         _ => None,
     };
     Some(untold.map_or(Reading::Told(fate, outcome.fate), Reading::Untold))

@@ -128,6 +128,11 @@ impl<'a> Session<'a> {
             return;
         }
         let (shown_chars, line_chars) = (shown.chars().count(), line.chars().count());
+        let blank = self.cases[case]
+            .shown
+            .chars()
+            .take_while(|c| c.is_whitespace());
+        let line_end = blank.count() + line_chars;
         match self.cases[case].draft.kind.clone() {
             _ if drawn < 0.04 => self.leave(),
             _ if drawn < 0.08 => {
@@ -152,7 +157,7 @@ impl<'a> Session<'a> {
                 self.cut_tail(case);
             }
             DraftKind::Straying
-                if drawn < 0.45 && is_of_lines && self.agreeing(case) >= line_chars =>
+                if drawn < 0.45 && is_of_lines && self.agreeing(case) >= line_end =>
             {
                 self.take_line(case);
             }
@@ -232,7 +237,7 @@ impl<'a> Session<'a> {
         self.write_own(case);
     }
 
-    /// Writes something of one's own where a proposal is or was shown.
+    /// Writes something of one's own where a proposal is or was shown, in place of it and of the rest of its line.
     fn write_own(&mut self, case: usize) {
         let end = self.right_end(case);
         let line = self.lines[self.random.below(self.lines.len())]
@@ -242,9 +247,9 @@ impl<'a> Session<'a> {
         let shown = &self.cases[case].shown;
         let indentation: String = shown.chars().take_while(|c| c.is_whitespace()).collect();
         self.type_text(&[indentation.as_str(), &line].concat());
-        if let Some(end) = end {
-            self.meant_at = end;
-        }
+        let rest = &self.text[end.unwrap_or(self.meant_at).min(self.text.len())..];
+        let line_end = rest.iter().position(|c| *c == '\n').unwrap_or(rest.len());
+        self.meant_at = self.text.len() - rest.len() + line_end;
     }
 
     /// Puts right what is wrong in a proposal that was taken.

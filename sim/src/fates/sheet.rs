@@ -153,7 +153,13 @@ impl Sheet {
         }
     }
 
-    /// What stands behind the character of this id, white space left out.
+    /// What stands behind the character of this id.
+    pub(crate) fn after(&self, id: u64) -> String {
+        let from = self.place_of(id).unwrap_or(self.cells.len());
+        self.cells[from..].iter().map(|cell| cell.c).collect()
+    }
+
+    /// The same, white space left out.
     pub(crate) fn solid_after(&self, id: u64) -> String {
         let from = self.place_of(id).unwrap_or(self.cells.len());
         let cells = self.cells[from..].iter();
