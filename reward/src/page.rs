@@ -247,8 +247,9 @@ impl Drift {
             .tail
             .filter(|tail| (tail.old..=tail.old + tail.len).contains(&at));
         let at_end = self.end.filter(|(old, _)| *old == at).map(|(_, new)| new);
-        tail.map(|tail| at - tail.old + tail.new)
-            .or(at_end)
+        // What was written at the end stands behind all that is known.
+        at_end
+            .or(tail.map(|tail| at - tail.old + tail.new))
             .or_else(|| self.by_head(at))
     }
 

@@ -10,6 +10,8 @@ pub(crate) struct Person {
     pub(crate) tempo: Tempo,
     /// Whether the editor tells what it shows.
     pub(crate) tells_shown: bool,
+    /// Whether the editor says which requests are made ahead of the user.
+    pub(crate) tells_ahead: bool,
     /// Whether the editor tells what is taken.
     pub(crate) tells_taken: bool,
 }

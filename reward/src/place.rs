@@ -239,6 +239,11 @@ impl Place {
         region.agreed >= whole.min(text.len() + ANCHOR_BYTES_MAX / 2)
     }
 
+    /// Whether `text` stands right before it, white space aside.
+    pub(crate) fn is_right_behind(&self, text: &str) -> bool {
+        self.left.trim_end().ends_with(text.trim())
+    }
+
     /// The window without `text` before the cursor, if what remains is this place: what an editor that asks
     /// ahead of its user sends.
     pub(crate) fn without<'a>(&self, text: &str, window: &Window<'a>) -> Option<Window<'a>> {

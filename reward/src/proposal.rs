@@ -217,6 +217,15 @@ impl Proposal {
         self.is_ahead
     }
 
+    /// Whether it is the end of `other`, or all of it, and was asked for where that end begins.
+    pub(crate) fn ends(&self, other: &Self) -> bool {
+        match other.text.trim().strip_suffix(self.text.trim()) {
+            Some("") => self.place.hash == other.place.hash,
+            Some(before) => self.place.is_right_behind(before),
+            None => false,
+        }
+    }
+
     /// Whether `other` was asked for at the same place and about the same time: one slate of alternatives.
     pub(crate) fn is_of_slate(&self, other: &Self) -> bool {
         self.place.hash == other.place.hash && (self.asked_ms - other.asked_ms).abs() < SLATE_MS

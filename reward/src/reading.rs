@@ -235,11 +235,11 @@ impl Reading {
         let is_put_in = is_put_in && alike_share >= SOMEWHAT;
         // What one types by hand stands before the cursor.
         let tail = common_tail(wanted, stands);
-        let is_around = agreement.chars > 0
-            && tail >= FEW
-            && tail >= solid_chars(stands).saturating_sub(scene.new);
+        let least = if agreement.chars > 0 { FEW } else { LITTLE };
+        let is_around = tail >= least && tail >= solid_chars(stands).saturating_sub(scene.new);
         let is_alike = is_alike || (is_around && (agreement.chars + tail) * 2 >= all);
-        if !scene.is_disowned && (is_put_in || (is_alike && self.origin == Origin::Unknown)) {
+        let is_alike = is_alike && self.origin == Origin::Unknown && !is_behind_own(scene);
+        if !scene.is_disowned && (is_put_in || is_alike) {
             if is_put_in && !is_alike && is_beginning(&kept) {
                 self.take(Some(agreement.end), false);
                 return (Fate::Partial, share_of_part(wanted, agreement.end, stands));
@@ -440,6 +440,17 @@ fn common_tail(wanted: &str, stands: &str) -> u32 {
     let (ours, theirs) = (wanted.chars().rev(), stands.chars().rev());
     let both = ours.filter(solid).zip(theirs.filter(solid));
     u32::try_from(both.take_while(|(a, b)| a == b).count()).unwrap_or(u32::MAX)
+}
+
+/// Whether other text stands before the proposal's beginning, and the cursor is further on: what is written from left to
+/// right was written first, so that the proposal had been passed by.
+fn is_behind_own(scene: &Scene<'_>) -> bool {
+    let line = scene.wanted.lines().next().unwrap_or_default();
+    let Some(own) = scene.stands.find(line).map(|at| &scene.stands[..at]) else {
+        return false;
+    };
+    let own = solid_chars(own);
+    own >= LITTLE && solid_chars(line) >= LITTLE && scene.new > own
 }
 
 /// A look that tells nothing new.

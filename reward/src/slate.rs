@@ -70,12 +70,16 @@ pub(crate) fn give_way(
     let is_new = |index: usize| before.get(index) == Some(&false);
     let whole =
         |(index, outcome): &(usize, Outcome)| is_new(*index) && outcome.fate == Fate::Accepted;
-    if !news.iter().any(whole) {
-        return;
-    }
+    let whole: Vec<usize> = news
+        .iter()
+        .filter(|told| whole(told))
+        .map(|(index, _)| *index)
+        .collect();
     for (index, outcome) in news {
+        let is_other = |other: &usize| other > index || open[*other].is_of_slate(&open[*index]);
         if is_new(*index)
             && outcome.fate == Fate::Refined
+            && whole.iter().any(is_other)
             && let Some(rejected) = open[*index].pass_over(true, false, person, at_ms)
         {
             *outcome = rejected;

@@ -164,13 +164,18 @@ impl UserTracker {
     /// holding an answer that was itself asked for ahead and that the user has not come to yet. That text
     /// is taken out of it again: what remains is what the user has in front of him.
     pub fn request(&mut self, window: &Window<'_>, is_said_ahead: bool, at_ms: i64) -> Seen {
+        self.person.tells_ahead |= is_said_ahead;
         let taken_out = self.open.iter().rev().find_map(|p| {
             let is_new = p.is_too_new(at_ms, &self.person) && !p.is_taken();
             let is_ahead = is_said_ahead || p.is_ahead() || is_new;
             let window = is_ahead
                 .then(|| p.place.without(p.text(), window))
                 .flatten()?;
-            Some((window, p.is_ahead(), p.key()))
+            // Where the client would say that this is ahead, and the end of the text was taken as another proposal, it is
+            // the user's own.
+            let is_the_end = |other: &Proposal| other.is_taken() && other.ends(p);
+            let is_own = self.person.tells_ahead && self.open.iter().any(|other| is_the_end(other));
+            (is_said_ahead || !is_own).then(|| (window, p.is_ahead(), p.key()))
         });
         // Who says that he asks ahead asks again when the user has come there.
         if let Some((_, _, parent)) = taken_out

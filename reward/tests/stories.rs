@@ -1,0 +1,134 @@
+//! Stories of one user over several requests and answers, told as a server hears them.
+
+use std::collections::BTreeMap;
+
+use echo_reward::{Fate, Proposal, TrackerLimits, UserTracker, Window};
+
+/// One user in one file.
+struct Story {
+    user: UserTracker,
+    fates: BTreeMap<u128, Fate>,
+}
+
+impl Story {
+    fn new() -> Self {
+        Self {
+            user: UserTracker::new(TrackerLimits::default()),
+            fates: BTreeMap::new(),
+        }
+    }
+
+    /// A request with its cursor at the `|` of `text`, and the answers that come 200 ms later.
+    fn request(&mut self, text: &str, at_ms: i64, answers: &[(u128, &str)]) {
+        self.asked(text, false, at_ms, answers);
+    }
+
+    /// The same, made ahead of the user, as its client says.
+    fn ahead(&mut self, text: &str, at_ms: i64, answers: &[(u128, &str)]) {
+        self.asked(text, true, at_ms, answers);
+    }
+
+    fn asked(&mut self, text: &str, is_said_ahead: bool, at_ms: i64, answers: &[(u128, &str)]) {
+        let (prefix, suffix) = text.split_once('|').expect("a cursor");
+        let window = Window {
+            file: Some("cache.rs"),
+            prefix,
+            suffix,
+        };
+        let seen = self.user.request(&window, is_said_ahead, at_ms);
+        let told = seen.changes.iter();
+        let told = told.map(|change| (change.decision, change.outcome.fate));
+        self.fates.extend(told);
+        for (id, answer) in answers {
+            let proposal = Proposal::new(*id, 0, answer, &window, at_ms + 200).asked(at_ms);
+            self.user.proposed(proposal.ahead(seen.is_ahead));
+        }
+    }
+
+    /// The last that was told of a proposal.
+    fn fate(&self, id: u128) -> Option<Fate> {
+        self.fates.get(&id).copied()
+    }
+}
+
+const ABOVE: &str = "impl Cache {\n    fn insert(&mut self, key: u64, value: u64) {\n        ";
+
+#[test]
+fn of_two_that_were_shown_one_after_the_other_the_later_was_taken() {
+    let mut story = Story::new();
+    let earlier = "let old = self.values.insert(key.clone(), (value, self.clock));";
+    let later = "d = self.values.insert(key.clone(), (state, self.clock));";
+    story.request(&format!("{ABOVE}|"), 0, &[(1, earlier)]);
+    story.request(&format!("{ABOVE}let ol|"), 2_500, &[(2, later)]);
+    // The later one with another name is the earlier one, which was not on the screen any more.
+    story.request(&format!("{ABOVE}{earlier}\n        self|"), 5_500, &[]);
+    assert_eq!(story.fate(2), Some(Fate::Refined));
+    // Both for one place: then the one that stands in full was taken.
+    let mut story = Story::new();
+    let answers = [(1, later), (2, &earlier[6..])];
+    story.request(&format!("{ABOVE}let ol|"), 2_500, &answers);
+    story.request(&format!("{ABOVE}{earlier}\n        self|"), 5_500, &[]);
+    assert_eq!(story.fate(1), Some(Fate::Rejected));
+    assert_eq!(story.fate(2), Some(Fate::Accepted));
+}
+
+#[test]
+fn what_is_written_at_the_end_is_seen_when_the_user_comes_back_from_above() {
+    let mut story = Story::new();
+    let day = |day: &str| {
+        format!(
+            "{ABOVE}self.day = {day}();\n        self.quantity = quantity;\n        self.count += 1;\n    }}\n\n    fn describe(&self) -> String {{"
+        )
+    };
+    story.request(
+        &format!("{}|", day("today")),
+        0,
+        &[(1, "\n        use std::fmt;")],
+    );
+    let above = day("tomorrow").replacen("tomorrow", "tomorrow|", 1);
+    story.request(&above, 4_000, &[]);
+    story.request(
+        &format!("{}\n        format!(\"{{}}|", day("tomorrow")),
+        9_000,
+        &[],
+    );
+    assert_eq!(story.fate(1), Some(Fate::Rejected));
+}
+
+#[test]
+fn what_comes_behind_text_of_ones_own_was_passed_by() {
+    let proposed = "None if self.is_open => {\n                self.misses += 1;\n                None\n            }";
+    let fate = |text: &str| {
+        let mut story = Story::new();
+        story.request(&format!("{ABOVE}|"), 0, &[(1, proposed)]);
+        story.request(&format!("{ABOVE}{text}"), 30_000, &[]);
+        story.fate(1)
+    };
+    let own = "Some(value) => value.clone(),\n            ";
+    // He wrote a line, and then what was proposed; or he took it, and wrote the line above it.
+    assert_eq!(fate(&format!("{own}{proposed}|")), Some(Fate::Rejected));
+    assert_eq!(fate(&format!("{own}|{proposed}")), Some(Fate::Refined));
+}
+
+#[test]
+fn text_behind_the_cursor_was_not_typed() {
+    let mut story = Story::new();
+    story.request(&format!("{ABOVE}|"), 0, &[(1, "name.evict();")]);
+    story.request(&format!("{ABOVE}self|.evict();"), 20_000, &[]);
+    assert_eq!(story.fate(1), Some(Fate::Refined));
+}
+
+#[test]
+fn the_end_of_an_answer_made_ahead_is_the_users_own_when_he_took_it_as_another() {
+    let mut story = Story::new();
+    let text = "order.insert(self.clock, key);";
+    let (before, rest) = text.split_at(16);
+    let next = "\n        self.hits += 1;";
+    story.ahead(&format!("{ABOVE}|"), 0, &[(1, text)]);
+    story.request(&format!("{ABOVE}{before}|"), 4_000, &[(2, rest)]);
+    story.ahead(&format!("{ABOVE}{text}|"), 4_300, &[(3, next)]);
+    story.ahead(&format!("{ABOVE}{text}{next}|"), 5_700, &[]);
+    assert_eq!(story.fate(2), Some(Fate::Accepted));
+    story.request(&format!("{ABOVE}{text}\n|"), 6_000, &[]);
+    assert_eq!(story.fate(2), Some(Fate::Accepted));
+}
