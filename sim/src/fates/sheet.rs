@@ -161,12 +161,8 @@ impl Sheet {
 
     /// The same, white space left out.
     pub(crate) fn solid_after(&self, id: u64) -> String {
-        let from = self.place_of(id).unwrap_or(self.cells.len());
-        let cells = self.cells[from..].iter();
-        cells
-            .map(|cell| cell.c)
-            .filter(|c| !c.is_whitespace())
-            .collect()
+        let stands = self.after(id);
+        stands.chars().filter(|c| !c.is_whitespace()).collect()
     }
 
     /// Whether a window shows the place behind the character of this id, and enough before it.
