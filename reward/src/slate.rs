@@ -58,8 +58,9 @@ pub(crate) fn sort_out(
     }
 }
 
-/// What one look found to be put in is one proposal that stands in full, if there is one: others at the
-/// same place that are only like it were not taken. `before` tells which were taken before the look.
+/// What one look found to be put in is one proposal that stands in full, if there is one: others that are only like it
+/// were not taken, unless it was on the screen before them and for another place. `before` tells which were taken before
+/// the look.
 pub(crate) fn give_way(
     open: &mut VecDeque<Box<Proposal>>,
     news: &mut Vec<(usize, Outcome)>,

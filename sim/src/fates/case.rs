@@ -219,6 +219,12 @@ pub(crate) const READ_MS: f64 = 500.0;
 /// Below this share, a proposal that was taken is gone.
 const LEAST: f64 = 0.1;
 
+/// Characters of a text, white space not counted.
 pub(crate) fn solid(text: &str) -> usize {
     text.chars().filter(|c| !c.is_whitespace()).count()
+}
+
+/// A text, white space left out.
+pub(crate) fn solid_text(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace()).collect()
 }

@@ -1,6 +1,6 @@
 use echo_reward::{Change, EventKind, Fate};
 
-use super::case::{Case, READ_MS, Typing, solid};
+use super::case::{Case, READ_MS, Typing, solid, solid_text};
 use super::follower::Followed;
 use super::oracle::draft;
 use super::profile::{Ahead, Asking, Cache, Telling};
@@ -426,35 +426,33 @@ impl Session<'_> {
     /// Whether what stands where a proposal was taken is another answer for the same place.
     fn has_twin(&self, case: &Case) -> bool {
         let stands = self.sheets[case.sheet].solid_after(case.anchor);
-        let is_twin = |other: &&Case| {
-            let text: String = other.shown.chars().filter(|c| !c.is_whitespace()).collect();
-            other.number != case.number && other.slate == case.slate && stands.starts_with(&text)
-        };
-        case.taken.is_some() && self.cases.iter().any(|other| is_twin(&other))
+        let is_twin = |other: &Case| stands.starts_with(&solid_text(&other.shown));
+        case.taken.is_some() && self.others(case).any(is_twin)
     }
 
     /// Of each proposal, whether another answer for the same place goes further with what stands there.
     fn outdone(&self) -> Vec<bool> {
-        let solid =
-            |text: &str| -> String { text.chars().filter(|c| !c.is_whitespace()).collect() };
         let is_outdone = |case: &Case| {
             let Some(taken) = case.taken.filter(|_| case.settled.is_none()) else {
                 return false;
             };
             let stands = self.sheets[case.sheet].solid_after(case.anchor);
             let alike = |text: &str| {
+                let text = solid_text(text);
                 let both = text.chars().zip(stands.chars());
                 both.take_while(|(a, b)| a == b).count()
             };
             let part: String = case.shown.chars().take(taken).collect();
-            let own = alike(&solid(&case.shown)).max(solid(&part).chars().count());
-            let mut others = self
-                .cases
-                .iter()
-                .filter(|other| other.number != case.number && other.slate == case.slate);
-            others.any(|other| alike(&solid(&other.shown)) > own)
+            let own = alike(&case.shown).max(solid(&part));
+            self.others(case).any(|other| alike(&other.shown) > own)
         };
         self.cases.iter().map(is_outdone).collect()
+    }
+
+    /// The other answers for the place of a proposal.
+    fn others<'b>(&'b self, case: &'b Case) -> impl Iterator<Item = &'b Case> {
+        let is_other = |other: &&Case| other.number != case.number && other.slate == case.slate;
+        self.cases.iter().filter(is_other)
     }
 
     fn expire(&mut self) {
@@ -488,7 +486,8 @@ impl Session<'_> {
     }
 }
 
-/// Whether the words of a proposal that stand in its place, in order, are [`ALIKE`] of it.
+/// Whether the words of a proposal that stand in its place, in order, are [`ALIKE`] of it. It calls nothing of what it
+/// is to judge: the reader has measures of its own.
 fn is_alike(sheet: &Sheet, case: &Case) -> bool {
     let stands = sheet.after(case.anchor);
     let (wanted, found) = (tokens(&case.shown), tokens(&stands));

@@ -1,5 +1,6 @@
 use echo_reward::Window;
 
+use super::case::solid_text;
 use super::profile::WindowRule;
 
 /// A document whose characters remember where they come from: what stands of a proposal is counted, not
@@ -161,8 +162,7 @@ impl Sheet {
 
     /// The same, white space left out.
     pub(crate) fn solid_after(&self, id: u64) -> String {
-        let stands = self.after(id);
-        stands.chars().filter(|c| !c.is_whitespace()).collect()
+        solid_text(&self.after(id))
     }
 
     /// Whether a window shows the place behind the character of this id, and enough before it.
