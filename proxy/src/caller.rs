@@ -21,7 +21,7 @@ pub struct Identity {
     peer: Option<IpAddr>,
     named: Option<String>,
     /// The kind of editor, from its user agent: one of a small set of words, or the agent's first word.
-    pub client: String,
+    client: String,
 }
 
 impl Identity {
@@ -46,6 +46,11 @@ impl Identity {
     /// The tenant of the caller's key.
     pub fn tenant(&self) -> &str {
         &self.caller.tenant
+    }
+
+    /// The kind of editor behind a request: as the text itself tells, or else by its user agent.
+    pub fn client_of<'a>(&'a self, request: &CompletionRequest) -> &'a str {
+        request.client.unwrap_or(&self.client)
     }
 
     /// The user behind a request: as the header or the request names him, or else by his key, or else

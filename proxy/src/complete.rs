@@ -64,7 +64,8 @@ pub async fn complete(
 
     let id = DecisionId::new();
     let cohort = Cohort::of(&user, &live.config.control);
-    let facts = route::facts(&echo, &request, &user, &identity.client, recent);
+    let client = identity.client_of(&request);
+    let facts = route::facts(&echo, &request, &user, client, recent);
     let features = echo.schema.featurise(&facts);
     let route = route::choose(&echo, &live, cohort, &user, &request, &features, id)?;
     let label = ArmLabel {
@@ -73,7 +74,7 @@ pub async fn complete(
     echo.metrics.decisions.get_or_create(&label).inc();
 
     let mut answer = Answer::new(&echo, &request, &user, id, started);
-    answer.client = identity.client;
+    answer.client = client.to_owned();
     let on_record = answer.logged.clone();
     // The arm works on the answer while its decision goes on record and the request is looked at.
     let meanwhile = async {

@@ -5,8 +5,8 @@ use echo_reward::Habits;
 /// The habits of a kind of client, as [`crate::caller::Identity`] names it.
 ///
 /// Tabby's agent drops texts of fewer than four characters; Continue, and llm-ls inside a line, show the
-/// first line of several. These three wait before they ask, Tabby at least as long as said. Any other client
-/// shows what it gets.
+/// first line of several. Any other client shows what it gets. Where it is said how long a client waits before it asks,
+/// that is the least; of any other it is learned from its requests.
 pub fn of(client: &str) -> Habits {
     match client {
         "tabby" => Habits {
@@ -24,7 +24,17 @@ pub fn of(client: &str) -> Habits {
             pause_ms: 150,
             ..Habits::default()
         },
+        "minuet" => waits(400),
+        "zed" => waits(75),
         _ => Habits::default(),
+    }
+}
+
+/// A client that shows what it gets, and waits for so many milliseconds.
+fn waits(pause_ms: u32) -> Habits {
+    Habits {
+        pause_ms,
+        ..Habits::default()
     }
 }
 

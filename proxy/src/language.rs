@@ -1,13 +1,14 @@
-//! Language and file of a request, from what editors write above the code.
+//! Language, file and kind of client of a request, from what editors write above the code.
 
 use echo_model::Language;
 
 use crate::request::CompletionRequest;
 
-/// Fills in language and file where the text itself says them, and takes the lines that say so out
-/// of the prefix.
+/// Fills in language, file and kind of client where the text itself says them, and takes the lines that say so
+/// out of the prefix.
 ///
-/// minuet opens its prompt with `# language: python` and a line on indentation; Continue puts a
+/// minuet opens its prompt with `# language: python` and a line on indentation, by which it is known: it asks by
+/// `curl`, as others do. Continue puts a
 /// comment with the file's name before the code. A language that is still unknown comes from the
 /// file's name.
 pub fn read_header(request: &mut CompletionRequest) {
@@ -39,12 +40,15 @@ fn take_minuet_header(request: &mut CompletionRequest) {
     if !is_comment(first) || name.is_empty() || name.contains(char::is_whitespace) {
         return;
     }
-    let rest = match rest.split_once('\n') {
-        Some((second, code)) if is_comment(second) && second.contains("indentation: ") => code,
-        _ => rest,
+    let (is_minuet, rest) = match rest.split_once('\n') {
+        Some((second, code)) if is_comment(second) && second.contains("indentation: ") => {
+            (true, code)
+        }
+        _ => (false, rest),
     };
     let (name, rest) = (name.to_lowercase(), rest.to_owned());
     request.language.get_or_insert(name);
+    request.client = is_minuet.then_some("minuet");
     request.prefix = rest;
 }
 
@@ -113,6 +117,8 @@ mod tests {
             assert_eq!(request.language.as_deref(), language, "{prefix:?}");
             assert_eq!(request.file.as_deref(), file, "{prefix:?}");
             assert_eq!(request.prefix, code, "{prefix:?}");
+            let is_minuet = prefix.contains("indentation");
+            assert_eq!(request.client.is_some(), is_minuet, "{prefix:?}");
         }
     }
 }

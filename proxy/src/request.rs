@@ -16,6 +16,8 @@ pub struct CompletionRequest {
     pub language: Option<String>,
     /// Name of the file, where the client said it.
     pub file: Option<String>,
+    /// The kind of client, where the text itself tells it.
+    pub client: Option<&'static str>,
     /// The user as the client named him.
     pub user: Option<String>,
     /// Upper bound of the answer, in tokens.

@@ -368,6 +368,7 @@ fn request(
         header_context: String::new(),
         language: decision.language.clone(),
         file: decision.file.clone(),
+        client: None,
         user: Some(project::name(user)),
         max_tokens,
         temperature: None,

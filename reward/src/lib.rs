@@ -41,6 +41,7 @@ mod proposal;
 mod reading;
 mod recent;
 mod region;
+mod rhythm;
 mod scorer;
 mod scoring;
 mod sight;

@@ -37,6 +37,17 @@ pub(crate) struct Drift {
     end: Option<(usize, usize)>,
 }
 
+/// A change of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Changed<'a> {
+    /// The text before it.
+    pub(crate) before: &'a str,
+    /// What was put in.
+    pub(crate) put_in: &'a str,
+    /// Bytes that are gone for it.
+    pub(crate) deleted: usize,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Common {
     old: usize,
@@ -81,6 +92,11 @@ impl Page {
             self.earlier.push_front(self.place);
         }
         self.place = place;
+    }
+
+    /// The place of the last request.
+    pub(crate) fn place(&self) -> u64 {
+        self.place
     }
 
     /// Whether a request for this place was the last.
@@ -215,6 +231,24 @@ impl Drift {
         let rest = self.tail.map_or(page.text.len(), |tail| tail.old);
         let written = before_cursor.get(head.new + head.len..)?;
         (rest <= head.old + head.len && !written.is_empty()).then_some(written)
+    }
+
+    /// How `document`, the new text, was changed, as if that had been in one place.
+    pub(crate) fn changed<'a>(&self, document: &'a str) -> Option<Changed<'a>> {
+        let head = self.head?;
+        let (old, new) = (head.old + head.len, head.new + head.len);
+        let tail = self.tail?;
+        // What stands before the change and what stands after it may share text that repeats itself.
+        let shared = old
+            .saturating_sub(tail.old)
+            .max(new.saturating_sub(tail.new));
+        let from = document.ceil_char_boundary(new.checked_sub(shared)?);
+        let to = document.ceil_char_boundary(tail.new.max(from));
+        Some(Changed {
+            before: &document[..from],
+            put_in: &document[from..to],
+            deleted: (tail.old + shared).saturating_sub(old),
+        })
     }
 
     /// Where a place is now, as seen from the text before it.
@@ -366,6 +400,21 @@ mod tests {
             let (start, end) = (drift.start(before.len()), drift.end(before.len()));
             let stands = start.zip(end).map(|(start, end)| &new[start..end]);
             prop_assert_eq!(stands, Some(put_in.as_str()));
+        }
+
+        #[test]
+        fn a_change_makes_the_new_text_of_the_old(
+            before in "[ab\n]{40,60}", gone in "[abcé]{0,9}", put_in in "[abcé\n]{0,9}", after in "[ab\n]{40,60}",
+        ) {
+            let old = [before.as_str(), &gone, &after].concat();
+            let new = [before.as_str(), &put_in, &after].concat();
+            let cursor = before.len() + put_in.len();
+            let drift = page(&old, before.len() + gone.len()).drift(&new, cursor).unwrap();
+            let changed = drift.changed(&new).unwrap();
+            let rest = &new[changed.before.len() + changed.put_in.len()..];
+            prop_assert!(old.starts_with(changed.before) && old.ends_with(rest));
+            prop_assert_eq!(changed.before.len() + changed.deleted + rest.len(), old.len());
+            prop_assert!(changed.put_in.len() <= put_in.len() + 1);
         }
 
         #[test]

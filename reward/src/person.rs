@@ -1,4 +1,5 @@
 use crate::TypingSpeed;
+use crate::rhythm::Rhythm;
 use crate::tempo::Tempo;
 
 /// What is known of a user from all that was seen so far.
@@ -8,6 +9,8 @@ pub(crate) struct Person {
     pub(crate) typing: TypingSpeed,
     /// How fast the clock runs for the user.
     pub(crate) tempo: Tempo,
+    /// How the user's keys and requests follow each other.
+    pub(crate) rhythm: Rhythm,
     /// Whether the editor tells what it shows.
     pub(crate) tells_shown: bool,
     /// Whether the editor says which requests are made ahead of the user.

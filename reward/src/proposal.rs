@@ -1,5 +1,7 @@
+use crate::agreement::Agreement;
 use crate::filter::digest;
 use crate::lexeme::count;
+use crate::likeness::FEW;
 use crate::person::Person;
 use crate::place::{Found, Place};
 use crate::reading::{Origin, Reading};
@@ -27,12 +29,16 @@ pub struct Proposal {
     is_ahead: bool,
     /// Whether its user had gone on before the answer came.
     is_overtaken: bool,
-    /// How long it was on the screen until the first request for another place, in milliseconds.
-    shown_ms: Option<i64>,
-    /// How long its user will have typed by then at least, in milliseconds.
-    typing_ms: i64,
+    /// Since when at the earliest it was on the screen, in milliseconds.
+    since_ms: i64,
+    /// Whether its user was brought to it at a moment that no request tells.
+    is_undated: bool,
+    /// The first request for another place.
+    left: Option<Left>,
     /// Whether what stood there ever began as it does: who typed on into it may have seen it.
     is_begun: bool,
+    /// Characters that stood there last, from its beginning on, white space not counted.
+    begun_chars: u32,
     /// Whether it ever stood there as if it had just been taken.
     was_accepted: bool,
     /// The proposal that it was asked for behind.
@@ -56,6 +62,15 @@ pub struct Proposal {
     decided: Option<usize>,
 }
 
+/// How a proposal was left for another place.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Left {
+    /// How long it was on the screen at most until the request there, in milliseconds.
+    shown_ms: i64,
+    /// Keys that were pressed by then.
+    keys: usize,
+}
+
 /// A decision, and which alternative of its answer.
 pub(crate) type Key = (u128, u32);
 
@@ -77,9 +92,11 @@ impl Proposal {
             habits: Habits::default(),
             is_ahead: false,
             is_overtaken: false,
-            shown_ms: None,
-            typing_ms: 0,
+            since_ms: answered_ms,
+            is_undated: false,
+            left: None,
             is_begun: false,
+            begun_chars: 0,
             was_accepted: false,
             parent: None,
             place: Place::of(window),
@@ -180,24 +197,66 @@ impl Proposal {
 
     /// Takes note of the first request for another place.
     fn leave(&mut self, sight: &Sight<'_>) {
-        let is_first = self.shown_ms.is_none() && !self.is_ahead;
+        let is_first = self.left.is_none() && !self.is_ahead;
         if is_first && self.place.is_left(sight) {
-            self.shown_ms = Some(sight.at_ms - self.answered_ms);
-            self.typing_ms = sight.typing_ms;
+            self.left = Some(Left {
+                shown_ms: sight.at_ms - self.since_ms,
+                // Since a request for another place, others than these were pressed, too.
+                keys: if self.place.hash == sight.last_place {
+                    sight.keys
+                } else {
+                    1
+                },
+            });
+        }
+    }
+
+    /// Its user has come to its place, where it was asked for ahead of him.
+    fn arrive(&mut self, sight: &Sight<'_>) {
+        self.is_ahead = false;
+        // A request for what follows it is made when it comes up, or at once when it is answered.
+        self.is_undated = self.since_ms - self.answered_ms < AHEAD_MS;
+        self.since_ms = self.since_ms.max(sight.last_ms);
+        self.leave(sight);
+    }
+
+    /// Its editor asks for what follows it, at `at_ms`: one that was itself asked for ahead is on the screen since then.
+    pub(crate) fn come_up(&mut self, at_ms: i64) {
+        if self.is_ahead && self.since_ms == self.answered_ms {
+            self.since_ms = at_ms;
         }
     }
 
     /// Whether its user had gone on before it came, or before it could be read: the key before the next request came when
     /// its client's pause began, and before [`READ_MS`] nobody has read what is shown.
     fn was_passed(&self, person: &Person) -> bool {
-        self.is_overtaken || self.is_left_within(READ_MS, 0, person)
+        self.is_overtaken || self.is_left_within(READ_MS, person)
     }
 
-    /// Whether its user turned to something else within so many milliseconds, and typed for `typing_ms` then.
-    fn is_left_within(&self, ms: i64, typing_ms: i64, person: &Person) -> bool {
+    /// Whether its user turned to something else within so many milliseconds.
+    fn is_left_within(&self, ms: i64, person: &Person) -> bool {
         let pause_ms = i64::from(self.habits.pause_ms);
-        let is_short = |shown_ms| person.tempo.felt(shown_ms) - pause_ms - typing_ms < ms;
-        self.shown_ms.is_some_and(is_short)
+        let shown_ms = |left: Left| person.tempo.felt(left.shown_ms) - pause_ms;
+        self.left.is_some_and(|left| shown_ms(left) < ms)
+    }
+
+    /// How long it will have been on the screen, in milliseconds, if all that was written by the first request for another
+    /// place was typed behind it, at so many times the speed that its user mostly types at.
+    fn seen_ms(&self, times: f64, person: &Person) -> Option<i64> {
+        let left = self.left?;
+        let pause_ms = match self.habits.pause_ms {
+            0 => person.rhythm.pause_ms(),
+            known_ms => known_ms.into(),
+        };
+        let shown_ms = left.shown_ms - pause_ms;
+        // What is typed of it may be typed while it is there.
+        let begun = if self.begun_chars < FEW {
+            0
+        } else {
+            self.begun_chars
+        };
+        let keys = left.keys.saturating_sub(begun as usize);
+        Some(shown_ms - person.rhythm.typing_ms(keys, times, pause_ms, shown_ms))
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -236,13 +295,15 @@ impl Proposal {
     pub(crate) fn settled(&self, person: &Person) -> Outcome {
         let shown = count(&self.text);
         // How fast the clock runs for the user may have been found out since.
-        let as_if_read = self
-            .as_if_read
-            .filter(|outcome| !self.is_unseen(person) && !self.is_typed_over(outcome.fate, person));
+        let as_if_read = self.as_if_read.filter(|outcome| {
+            let is_over = self.is_typed_over(outcome.fate, person)
+                || self.is_perhaps_unread(outcome.fate, person);
+            !self.is_unseen(person) && !is_over
+        });
         let outcome = match as_if_read.or(self.outcome) {
             None if self.is_ahead => Outcome::speculative(&self.text),
             None if self.is_unseen(person) => Outcome::never_shown(shown),
-            Some(outcome) if self.is_unlikely(outcome.fate, person) => Outcome::never_shown(shown),
+            Some(_) if self.is_unlikely(person) => Outcome::never_shown(shown),
             Some(outcome) => outcome,
             None => Outcome::censored(shown, true),
         };
@@ -253,10 +314,10 @@ impl Proposal {
     }
 
     /// Whether what was read of it cannot be, since it was not shown. That all of it stands there is believed even so.
-    fn is_unlikely(&self, fate: Fate, person: &Person) -> bool {
-        match fate {
-            Fate::Rejected => self.is_unseen(person),
-            Fate::Refined | Fate::Partial | Fate::TypedThrough => {
+    fn is_unlikely(&self, person: &Person) -> bool {
+        match self.as_if_read.or(self.outcome).map(|read| read.fate) {
+            Some(Fate::Rejected) => self.is_unseen(person),
+            Some(Fate::Refined | Fate::Partial | Fate::TypedThrough) => {
                 person.tells_taken && person.tells_shown && !self.reading.is_shown
             }
             _ => false,
@@ -267,8 +328,22 @@ impl Proposal {
     /// that waits for a pause asks when all of it is typed.
     fn is_typed_over(&self, fate: Fate, person: &Person) -> bool {
         let is_own = fate == Fate::Rejected && !self.reading.is_shown && !self.is_begun;
-        let waits = self.habits.pause_ms > 0 && person.tempo.is_own();
-        is_own && waits && self.is_left_within(SEEN_MS, self.typing_ms, person)
+        let is_short = |ms| ms < SEEN_MS;
+        is_own && person.tempo.is_own() && self.seen_ms(FAST, person).is_some_and(is_short)
+    }
+
+    /// Whether it seems rejected, but by how fast its user types will sooner have been gone before it could be read.
+    fn is_perhaps_unread(&self, fate: Fate, person: &Person) -> bool {
+        if fate != Fate::Rejected || self.reading.is_shown || !person.tempo.is_own() {
+            return false;
+        }
+        // Who was brought to it had to see the one before it, and to take that.
+        let least_ms = if self.is_undated {
+            3 * READ_MS
+        } else {
+            READ_MS
+        };
+        self.seen_ms(1.0, person).is_some_and(|ms| ms < least_ms)
     }
 
     /// Whether its editor, which tells what it shows, has not shown it.
@@ -318,8 +393,7 @@ impl Proposal {
                 self.is_lost |= is_here;
                 return None;
             }
-            self.is_ahead = false;
-            self.leave(sight);
+            self.arrive(sight);
         }
         let region = self.within_bound(region);
         self.decided = None;
@@ -345,8 +419,7 @@ impl Proposal {
     /// Closes one whose user was brought before it by taking the proposal that it was asked for behind, and then
     /// changed what it stood behind.
     fn turn_down(&mut self, sight: &Sight<'_>, person: &Person) -> Option<Outcome> {
-        self.is_ahead = false;
-        self.leave(sight);
+        self.arrive(sight);
         self.reading.origin = Origin::Typed;
         let kept = Kept::measure(self.text.trim(), "");
         self.conclude(Fate::Rejected, kept, "", person, sight.at_ms)
@@ -463,6 +536,8 @@ impl Proposal {
         self.is_lost |= is_lost;
         self.reading.origin = Origin::Typed;
         self.decided = None;
+        // What was put in there was not typed.
+        self.left = self.left.map(|left| Left { keys: 0, ..left });
         let stands = self.stands.clone().unwrap_or_default();
         if was_shown {
             let kept = Kept::measure(self.text.trim(), stands.trim());
@@ -470,8 +545,10 @@ impl Proposal {
         }
         self.as_if_read = None;
         let censored = Outcome::censored(count(&self.text), false);
-        let is_news = self.outcome.is_some_and(|outcome| outcome != censored);
-        self.outcome = is_news.then_some(censored);
+        if self.outcome.is_none_or(|outcome| outcome == censored) {
+            return None;
+        }
+        self.outcome = Some(censored);
         self.outcome
     }
 
@@ -552,11 +629,15 @@ impl Proposal {
         self.was_accepted |= fate == Fate::Accepted;
         let first = |text: &str| text.trim_start().chars().next();
         self.is_begun |= first(&self.text) == first(stands);
+        self.begun_chars = Agreement::of(self.text.trim(), stands.trim()).chars;
         let as_read = self.measured(fate, kept);
         let is_unread = self.cannot_be_read(person) || self.is_typed_over(fate, person);
-        self.as_if_read = is_unread.then_some(as_read);
+        let is_untold = self.is_perhaps_unread(fate, person);
+        self.as_if_read = (is_unread || is_untold).then_some(as_read);
         let outcome = if is_unread {
             self.measured(Fate::NeverShown, kept)
+        } else if is_untold {
+            Outcome::censored(count(&self.text), false)
         } else {
             as_read
         };
@@ -612,6 +693,9 @@ const READ_MS: i64 = 500;
 
 /// The same where the time is put together from how fast its user types: so short that it is sure.
 const SEEN_MS: i64 = 300;
+
+/// Nobody types so many times as fast as he mostly does.
+const FAST: f64 = 2.0;
 
 /// Requests for one place this close together, in milliseconds, are one slate.
 const SLATE_MS: i64 = 1_000;

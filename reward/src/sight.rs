@@ -15,8 +15,12 @@ pub(crate) struct Sight<'a> {
     /// The page that the document is the next state of, and how it has changed since.
     pub(crate) page: u64,
     pub(crate) drift: Option<Drift>,
-    /// How long it will have taken at least to type what was typed since the page's last state, in milliseconds.
-    pub(crate) typing_ms: i64,
+    /// When the user's last request before it was made, in milliseconds.
+    pub(crate) last_ms: i64,
+    /// The place that the page's last state was a request for.
+    pub(crate) last_place: u64,
+    /// Keys that were pressed since then, as far as the text tells.
+    pub(crate) keys: usize,
     /// A hash of the place that it was made at.
     pub(crate) place: u64,
     /// Where the page's next state starts in the document.

@@ -43,7 +43,7 @@ pub(crate) fn sort_out(
             let text = open[index].text().trim();
             let is_rejected = open[index]
                 .outcome()
-                .is_some_and(|o| o.fate == Fate::Rejected);
+                .is_some_and(|o| matches!(o.fate, Fate::Rejected | Fate::Censored));
             let is_over = match &won {
                 Some(won) => text != won,
                 None => is_rejected && text != shown,

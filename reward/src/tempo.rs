@@ -53,25 +53,6 @@ impl Tempo {
         };
     }
 
-    /// How long the user takes at least from the first to the last of so many keys, in milliseconds by the clock: in half
-    /// the time of most people, or as fast as he is known to type. Nothing is known of one who has not typed yet.
-    pub(crate) fn typing_ms(&self, chars: usize) -> i64 {
-        let known = self.seen.min(STRETCHES);
-        if known < STRETCHES_LEAST {
-            return 0;
-        }
-        let mut latest = self.latest;
-        latest[..known].sort_unstable_by(f64::total_cmp);
-        let seconds_a_char = latest[known / 4].min(TYPICAL / 2.0);
-        let chars = chars.min(CHARS_MOST).saturating_sub(1);
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "at most CHARS_MOST times TYPICAL"
-        )]
-        let ms = (chars as f64 * seconds_a_char * 1000.0) as i64;
-        ms
-    }
-
     /// Whether the clock is the person's own.
     pub(crate) fn is_own(&self) -> bool {
         self.pace <= 1.0
@@ -133,20 +114,5 @@ mod tests {
             tempo.typed(1, 0);
         }
         assert_eq!(tempo.felt(7), 700);
-    }
-
-    #[test]
-    fn typing_takes_its_time() {
-        let mut tempo = Tempo::default();
-        assert_eq!(tempo.typing_ms(21), 0, "nothing is known yet");
-        for _ in 0..STRETCHES {
-            tempo.typed(10, 2_000);
-        }
-        assert_eq!(tempo.typing_ms(1), 0, "from the first key to the last");
-        assert_eq!(tempo.typing_ms(21), 1_500);
-        for _ in 0..STRETCHES {
-            tempo.typed(10, 600);
-        }
-        assert_eq!(tempo.typing_ms(21), 1_200);
     }
 }

@@ -104,6 +104,8 @@ pub struct UserTracker {
     /// What the user has in front of him, in the order of their last use.
     pages: Vec<Page>,
     pages_made: u64,
+    /// When the last request was made, in milliseconds.
+    last_ms: i64,
     /// Places that were asked for ahead, and behind which proposal, the last first.
     ahead: VecDeque<(u64, Key)>,
 }
@@ -119,6 +121,7 @@ impl UserTracker {
             person: Person::default(),
             pages: Vec::new(),
             pages_made: 0,
+            last_ms: i64::MIN,
             ahead: VecDeque::new(),
         }
     }
@@ -165,7 +168,7 @@ impl UserTracker {
     /// is taken out of it again: what remains is what the user has in front of him.
     pub fn request(&mut self, window: &Window<'_>, is_said_ahead: bool, at_ms: i64) -> Seen {
         self.person.tells_ahead |= is_said_ahead;
-        let taken_out = self.open.iter().rev().find_map(|p| {
+        let taken_out = self.open.iter().enumerate().rev().find_map(|(index, p)| {
             let is_new = p.is_too_new(at_ms, &self.person) && !p.is_taken();
             let is_ahead = is_said_ahead || p.is_ahead() || is_new;
             let window = is_ahead
@@ -175,33 +178,37 @@ impl UserTracker {
             // the user's own.
             let is_the_end = |other: &Proposal| other.is_taken() && other.ends(p);
             let is_own = self.person.tells_ahead && self.open.iter().any(|other| is_the_end(other));
-            (is_said_ahead || !is_own).then(|| (window, p.is_ahead(), p.key()))
+            (is_said_ahead || !is_own).then(|| (window, p.is_ahead(), index))
         });
+        let last_ms = std::mem::replace(&mut self.last_ms, at_ms);
         // Who says that he asks ahead asks again when the user has come there.
-        if let Some((_, _, parent)) = taken_out
-            && !is_said_ahead
-        {
-            self.ahead.truncate(AHEAD - 1);
-            self.ahead.push_front((Place::hash_of(window), parent));
+        if let Some((_, _, parent)) = taken_out {
+            self.open[parent].come_up(at_ms);
+            if !is_said_ahead {
+                self.ahead.truncate(AHEAD - 1);
+                self.ahead
+                    .push_front((Place::hash_of(window), self.open[parent].key()));
+            }
         }
         let is_ahead = is_said_ahead || taken_out.is_some();
         let changes = match taken_out {
             // The user is where an answer was asked for ahead of him.
-            Some((window, true, _)) => self.look(&window, at_ms),
+            Some((window, true, _)) => self.look(&window, last_ms, at_ms),
             // What remains is what the last request showed.
             Some((_, false, _)) => Vec::new(),
             None if is_said_ahead => Vec::new(),
-            None => self.look(window, at_ms),
+            None => self.look(window, last_ms, at_ms),
         };
         Seen { changes, is_ahead }
     }
 
-    fn look(&mut self, window: &Window<'_>, at_ms: i64) -> Vec<Change> {
+    fn look(&mut self, window: &Window<'_>, last_ms: i64, at_ms: i64) -> Vec<Change> {
         let document = [window.prefix, window.suffix].concat();
         let cursor = window.prefix.len();
         let reach = (self.open.len() * REACH_BYTES).clamp(REACH_BYTES, REACH_BYTES_MAX);
         let (page, drift) = self.page_of(window.file, &document, cursor);
-        let typed = self.time(drift, &document[..cursor], at_ms);
+        self.time(drift, &document[..cursor], at_ms);
+        let keys = self.keys(drift, &document, at_ms);
         let sight = Sight {
             file: window.file,
             document: &document,
@@ -210,7 +217,9 @@ impl UserTracker {
             page,
             place: Place::hash_of(window),
             drift,
-            typing_ms: self.person.tempo.typing_ms(typed),
+            last_ms,
+            last_place: self.pages.last().map_or(0, Page::place),
+            keys,
             offset: Page::offset(&document, cursor, reach),
             filter: OnceCell::new(),
         };
@@ -244,13 +253,12 @@ impl UserTracker {
     }
 
     /// Takes note of how long it took to write what was written since the last page, if it is no proposal's text.
-    /// Returns how many characters that were.
-    fn time(&mut self, drift: Option<Drift>, before_cursor: &str, at_ms: i64) -> usize {
+    fn time(&mut self, drift: Option<Drift>, before_cursor: &str, at_ms: i64) {
         let (Some(page), Some(drift)) = (self.pages.last(), drift) else {
-            return 0;
+            return;
         };
         let Some(written) = drift.written(page, before_cursor) else {
-            return 0;
+            return;
         };
         let (chars, ms) = (written.chars().count(), at_ms - page.turned_ms());
         let is_proposed = || {
@@ -260,9 +268,32 @@ impl UserTracker {
         };
         if chars < OWN_CHARS || !Tempo::is_fast(chars, ms) || !is_proposed() {
             self.person.tempo.typed(chars, ms);
-            return chars;
         }
-        0
+    }
+
+    /// How many keys were pressed since the last page, as far as the text tells; what a proposal put in was not typed.
+    fn keys(&mut self, drift: Option<Drift>, document: &str, at_ms: i64) -> usize {
+        let (Some(page), Some(drift)) = (self.pages.last(), drift) else {
+            return 0;
+        };
+        let Some(changed) = drift.changed(document) else {
+            return 0;
+        };
+        let ms = at_ms - page.turned_ms();
+        let mut keys = keys_of(changed.before, changed.put_in);
+        if keys >= OWN_CHARS && Tempo::is_fast(keys, ms) {
+            let texts = self.open.iter().map(|proposal| proposal.text().trim());
+            let proposed = texts.filter(|text| changed.put_in.contains(text));
+            keys -= proposed.map(|text| keys_of("x", text)).max().unwrap_or(0);
+        }
+        // Much is deleted at once.
+        keys += if changed.deleted > DELETED_MOST {
+            1
+        } else {
+            changed.deleted
+        };
+        self.person.rhythm.went_on(keys, ms);
+        keys
     }
 
     /// The page that `document`, with the cursor at `cursor`, is the next state of, which becomes the last, and how
@@ -402,6 +433,24 @@ const REACH_BYTES_MAX: usize = 8_192;
 
 /// Less than this, in characters, is in a proposal by chance.
 const OWN_CHARS: usize = 4;
+
+/// Keys that a text takes which is written behind another: an editor puts in the indentation of a new line by itself.
+fn keys_of(before: &str, text: &str) -> usize {
+    let is_blank = |c| c == ' ' || c == '\t';
+    let is_at_start = before.trim_end_matches(is_blank).ends_with('\n');
+    let mut lines = text.split('\n');
+    let first = lines.next().unwrap_or_default();
+    let own = |line: &str| line.trim_start_matches(is_blank).chars().count();
+    let first = if is_at_start {
+        own(first)
+    } else {
+        first.chars().count()
+    };
+    lines.fold(first, |keys, line| keys + 1 + own(line))
+}
+
+/// Bytes that are deleted one by one at most.
+const DELETED_MOST: usize = 40;
 
 /// Pages remembered of one user.
 const PAGES: usize = 4;

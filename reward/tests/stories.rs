@@ -73,6 +73,50 @@ fn of_two_that_were_shown_one_after_the_other_the_later_was_taken() {
 }
 
 #[test]
+fn who_has_typed_ever_since_it_came_has_perhaps_not_read_it() {
+    let fate = |thinks_ms: i64| {
+        let mut story = Story::new();
+        let mut text = ABOVE.to_owned();
+        let mut at_ms = 0;
+        // Ten keys at a time, 150 ms each, behind a client that nothing is known of: it asks 300 ms after the last.
+        for (id, line) in ["let a = b;", "let c = d;", "let e = f;", "let g = h;"]
+            .iter()
+            .enumerate()
+        {
+            text.push_str(line);
+            at_ms += 10 * 150 + 300;
+            story.request(
+                &format!("{text}|"),
+                at_ms,
+                &[(id as u128, "self.clock += 1;")],
+            );
+        }
+        text.push_str("let i = j;");
+        at_ms += 200 + thinks_ms + 9 * 150 + 300;
+        story.request(&format!("{text}|"), at_ms, &[]);
+        story.fate(3)
+    };
+    assert_eq!(fate(100), Some(Fate::Censored));
+    assert_eq!(fate(1_500), Some(Fate::Rejected));
+}
+
+#[test]
+fn what_was_asked_for_ahead_is_on_the_screen_since_what_follows_it_is_asked_for() {
+    let fate = |typed_ms: i64| {
+        let mut story = Story::new();
+        let (first, second) = ("let old = self.take(key);", "\n        drop(old);");
+        story.request(&format!("{ABOVE}|"), 0, &[(1, first)]);
+        story.ahead(&format!("{ABOVE}{first}|"), 210, &[(2, second)]);
+        // It is taken at 5 s.
+        story.ahead(&format!("{ABOVE}{first}{second}|"), 5_050, &[]);
+        story.request(&format!("{ABOVE}{first} //|"), 5_050 + typed_ms, &[]);
+        story.fate(2)
+    };
+    assert_eq!(fate(300), Some(Fate::NeverShown));
+    assert_eq!(fate(900), Some(Fate::Rejected));
+}
+
+#[test]
 fn what_is_written_at_the_end_is_seen_when_the_user_comes_back_from_above() {
     let mut story = Story::new();
     let day = |day: &str| {

@@ -39,6 +39,11 @@ pub(crate) struct Case {
     pub(crate) was_displayed: bool,
     /// How long it was on the screen, in milliseconds.
     pub(crate) displayed_ms: f64,
+    /// When it went off the screen.
+    pub(crate) gone_ms: f64,
+    /// It went off the screen so soon that, had its user typed a third slower than he did until the first request for
+    /// another place, it would have been gone before it could be read.
+    pub(crate) is_perhaps_unread: bool,
     /// A later request told that its user had gone on before it could be read.
     pub(crate) is_overtaken: bool,
     /// Another answer for the same place was there first: its client offers this one behind that.

@@ -139,6 +139,7 @@ impl Session<'_> {
     pub(crate) fn take_off(&mut self) -> Option<Displayed> {
         let shown = self.client.displayed.take()?;
         self.cases[shown.case].displayed_ms += self.now_ms - shown.since_ms;
+        self.cases[shown.case].gone_ms = self.now_ms;
         Some(shown)
     }
 
@@ -251,13 +252,20 @@ impl Session<'_> {
             flight.is_overtaken |= flight.texts != *texts;
         }
         let (now_ms, pause_ms) = (self.now_ms, f64::from(self.profile.habits.pause_ms));
+        let debounce_ms = match self.profile.asking {
+            Asking::EveryKey => 0.0,
+            Asking::Pause { debounce_ms, .. } => debounce_ms,
+        };
         for case in &mut self.cases {
-            if case.settled.is_none() && case.parent.is_none() && case.sheet == self.sheet {
-                let is_first = case.left_ms.is_none() && case.texts != *texts;
-                if is_first {
-                    case.left_ms = Some(now_ms);
-                    case.is_overtaken |= now_ms - case.answered_ms - pause_ms < READ_MS;
-                }
+            let is_first = case.left_ms.is_none() && case.texts != *texts;
+            if case.settled.is_none() && case.sheet == self.sheet && is_first {
+                case.left_ms = Some(now_ms);
+                let is_overtaken = now_ms - case.answered_ms - pause_ms < READ_MS;
+                case.is_overtaken |= is_overtaken && case.parent.is_none();
+                let typed_ms = (now_ms - case.gone_ms - debounce_ms).max(0.0);
+                let is_undated = case.parent.is_some() && self.profile.ahead != Ahead::Said;
+                case.is_perhaps_unread =
+                    is_undated || case.displayed_ms - typed_ms * SLOWER < READ_MS;
             }
         }
     }
@@ -341,6 +349,8 @@ impl Session<'_> {
             was_displayed: false,
             displayed_ms: 0.0,
             is_overtaken: flight.is_overtaken && flight.parent.is_none(),
+            gone_ms: 0.0,
+            is_perhaps_unread: false,
             is_second: self.cases.iter().any(|case| case.slate == flight.slate),
             is_outdone: false,
             is_alike: false,
@@ -525,6 +535,9 @@ fn tokens(text: &str) -> Vec<&str> {
     }
     found
 }
+
+/// By so much longer a user may take for what he types than he did, for all that requests tell.
+const SLOWER: f64 = 1.0 / 3.0;
 
 /// From this share on, what stands may be a proposal that was put right.
 const ALIKE: f64 = 0.5;

@@ -38,6 +38,9 @@ pub enum Untold {
     /// It was not shown, or not long enough to be read, the client does not tell what it shows, and no request
     /// came soon enough to tell.
     NotShown,
+    /// It was turned down, but went off the screen so early that by the number of keys until the next request it may as
+    /// well have been gone before it could be read.
+    PerhapsUnread,
     /// It was offered behind another one of its slate, which the user may have seen or not.
     BehindAnother,
     /// The user left while it was shown.
@@ -59,6 +62,7 @@ impl Untold {
             Self::TakenBackUnseen => "taken back between two requests",
             Self::SameTextOfAnother => "same text put in by another",
             Self::NotShown => "not shown",
+            Self::PerhapsUnread => "perhaps unread",
             Self::BehindAnother => "offered behind another",
             Self::LeftOpen => "left open",
         }
@@ -97,6 +101,7 @@ pub(crate) fn read(case: &Case, tells_shown: bool) -> Option<Reading> {
             Some(Untold::TypedUnseen)
         }
         Fate::Rejected if case.is_alike => Some(Untold::TypedUnseen),
+        Fate::Rejected if case.is_perhaps_unread && !case.was_told => Some(Untold::PerhapsUnread),
         Fate::Undone if !case.was_seen_taken || case.is_alike => Some(Untold::TakenBackUnseen),
         _ => None,
     };

@@ -127,6 +127,15 @@ const fn pause(debounce_ms: f64, throttle_ms: f64) -> Asking {
     }
 }
 
+/// A client that shows what it gets, and is known to wait at least so long, in milliseconds.
+const fn waits(pause_ms: u32) -> Habits {
+    Habits {
+        first_line: false,
+        least_chars: 0,
+        pause_ms,
+    }
+}
+
 /// Every profile.
 pub const PROFILES: [Profile; 12] = [
     Profile {
@@ -212,6 +221,7 @@ pub const PROFILES: [Profile; 12] = [
         name: "minuet-nvim",
         window: WindowRule::Chars(12_000, 4_000),
         asking: pause(400.0, 1_000.0),
+        habits: waits(400),
         aborts: true,
         fan_out: 3,
         types_through: true,
@@ -222,6 +232,7 @@ pub const PROFILES: [Profile; 12] = [
         name: "minuet-emacs",
         window: WindowRule::Chars(12_000, 4_000),
         asking: pause(400.0, 1_000.0),
+        habits: waits(400),
         aborts: true,
         fan_out: 3,
         ..SILENT
@@ -251,6 +262,7 @@ pub const PROFILES: [Profile; 12] = [
         name: "zed",
         window: WindowRule::WholeLines(1_000, 1_000),
         asking: pause(75.0, 300.0),
+        habits: waits(75),
         aborts: true,
         types_through: true,
         after_taking_ms: Some(10.0),
@@ -260,6 +272,7 @@ pub const PROFILES: [Profile; 12] = [
         name: "zed-codestral",
         window: WindowRule::Chars(693, 357),
         asking: pause(150.0, 300.0),
+        habits: waits(75),
         aborts: true,
         types_through: true,
         after_taking_ms: Some(10.0),

@@ -365,7 +365,9 @@ impl<'a> Session<'a> {
     }
 
     fn type_key(&mut self, c: char) {
-        self.key();
+        if !self.sheets[self.sheet].is_indentation(c) {
+            self.key();
+        }
         self.write(c, None);
         self.typed(c);
     }
@@ -386,9 +388,9 @@ impl<'a> Session<'a> {
 
     /// Deletes the character before the cursor.
     fn rub_out(&mut self) {
+        self.key();
         self.sheets[self.sheet].delete(1);
         self.close_up();
-        self.key();
         self.changed();
     }
 

@@ -103,6 +103,14 @@ impl Sheet {
         at.is_some()
     }
 
+    /// Whether a character typed next is indentation, which an editor puts in by itself.
+    pub(crate) fn is_indentation(&self, next: char) -> bool {
+        let before = self.cells[..self.cursor].iter().rev();
+        let mut line = before.map(|cell| cell.c).take_while(|c| *c != '\n');
+        let is_blank = |c: char| matches!(c, ' ' | '\t');
+        is_blank(next) && line.all(is_blank)
+    }
+
     pub(crate) fn cursor_id(&self) -> u64 {
         self.cursor.checked_sub(1).map_or(0, |at| self.cells[at].id)
     }
