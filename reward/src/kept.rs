@@ -78,6 +78,17 @@ fn compared<'a>(
     (wanted, found)
 }
 
+/// Bytes of the text that `stands` there which [`Kept::measure`] reads, and the next character, which tells that the last
+/// word has ended: whatever follows changes nothing. `None` where it would read more.
+pub(crate) fn read_of(proposal: &str, stands: &str) -> Option<usize> {
+    if stands.len() <= proposal.len() {
+        return None;
+    }
+    let all = each_lexeme(proposal).take(LEXEMES_MOST).count();
+    let last = each_lexeme(stands).nth(all + all / 2 + MARGIN_LEXEMES)?;
+    Some(end_within(stands, last.text))
+}
+
 /// The [`Kept::prefix_share`] of a `proposal` in the text that `stands` there, without the rest of
 /// [`Kept::measure`]'s work.
 pub(crate) fn prefix_share(proposal: &str, stands: &str) -> f64 {
@@ -199,7 +210,13 @@ fn distance(a: &str, b: &str) -> f64 {
     if longest == 0 {
         return 0.0;
     }
-    let edits = rapidfuzz::distance::levenshtein::distance(a.chars(), b.chars());
+    // What both begin with is no edit, and often all of one.
+    let same = a.floor_char_boundary(agreeing(a.as_bytes(), b.as_bytes()));
+    let (a, b) = (&a[same..], &b[same..]);
+    let edits = match (a, b) {
+        ("", rest) | (rest, "") => count(rest) as usize,
+        _ => rapidfuzz::distance::levenshtein::distance(a.chars(), b.chars()),
+    };
     edits as f64 / f64::from(longest)
 }
 

@@ -120,7 +120,13 @@ pub(crate) fn is_word(c: char) -> bool {
 
 /// Number of characters in a text that are not white space, at most `u32::MAX`.
 pub(crate) fn solid_chars(text: &str) -> u32 {
-    u32::try_from(text.chars().filter(|c| !c.is_whitespace()).count()).unwrap_or(u32::MAX)
+    let is_solid = |byte: &&u8| KIND[usize::from(**byte)] != Kind::Space;
+    let chars = if text.is_ascii() {
+        text.as_bytes().iter().filter(is_solid).count()
+    } else {
+        text.chars().filter(|c| !c.is_whitespace()).count()
+    };
+    u32::try_from(chars).unwrap_or(u32::MAX)
 }
 
 /// Number of characters in a text, at most `u32::MAX`.
@@ -182,6 +188,8 @@ mod tests {
         #[test]
         fn bytes_tell_what_characters_do(text in "[a_9é漢 \u{a0}\u{85}\u{1c}\t\n+🦀]{0,20}") {
             prop_assert_eq!(without_space(&text), text.trim_start());
+            let solid = text.chars().filter(|c| !c.is_whitespace()).count();
+            prop_assert_eq!(solid_chars(&text) as usize, solid);
             let end = text.find(|c| !is_word(c)).unwrap_or(text.len());
             prop_assert_eq!(word_end(&text), end, "{:?}", text);
         }

@@ -413,6 +413,7 @@ impl Proposal {
             .reading
             .look(wanted, self.habits, &region, person, seconds);
         let (fate, kept) = read?;
+        self.decided = self.reading.decided_by(wanted, &region, &kept);
         self.conclude(fate, kept, region.stands, person, sight.at_ms)
     }
 
@@ -429,6 +430,13 @@ impl Proposal {
     #[cfg(test)]
     pub(crate) fn look_at_all(&mut self) {
         self.decided = None;
+    }
+
+    /// The same without a memory of the last look.
+    #[cfg(test)]
+    pub(crate) fn forget_look(&mut self) {
+        self.look_at_all();
+        self.looked = 0;
     }
 
     /// Of several texts, chooses the one of which most stands there.
@@ -629,7 +637,9 @@ impl Proposal {
         self.was_accepted |= fate == Fate::Accepted;
         let first = |text: &str| text.trim_start().chars().next();
         self.is_begun |= first(&self.text) == first(stands);
-        self.begun_chars = Agreement::of(self.text.trim(), stands.trim()).chars;
+        if fate == Fate::Rejected {
+            self.begun_chars = Agreement::of(self.text.trim(), stands.trim()).chars;
+        }
         let as_read = self.measured(fate, kept);
         let is_unread = self.cannot_be_read(person) || self.is_typed_over(fate, person);
         let is_untold = self.is_perhaps_unread(fate, person);

@@ -1,5 +1,5 @@
 use crate::agreement::Agreement;
-use crate::kept::run_share;
+use crate::kept::{read_of, run_share};
 use crate::lexeme::solid_chars;
 use crate::likeness::{
     FEW, WHOLE, end_of_chars, first_line_end, first_word_end, is_all, is_beginning, is_gone,
@@ -128,6 +128,19 @@ impl Reading {
         Some(AsBefore {
             decided_by: decided_by.filter(|_| is_decided),
         })
+    }
+
+    /// Of a proposal that was taken and changed, how many bytes of what stands there decide what is left of it, whatever
+    /// follows them; `None` where that is not known.
+    pub(crate) fn decided_by(&self, wanted: &str, region: &Region<'_>, kept: &Kept) -> Option<usize> {
+        // What has lost its beginning may go on further down.
+        if self.origin != Origin::Taken || self.is_whole || kept.prefix_share <= 0.0 {
+            return None;
+        }
+        let wanted = &wanted[..self.shown.unwrap_or(wanted.len())];
+        let stands = region.bare.trim();
+        let indentation = region.stands.len() - region.stands.trim_start().len();
+        Some(indentation + read_of(wanted, stands)?)
     }
 
     /// Whether the editor, which tells what is taken, has not told it of this one that it showed.

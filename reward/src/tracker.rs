@@ -283,7 +283,8 @@ impl UserTracker {
         let mut keys = keys_of(changed.before, changed.put_in);
         if keys >= OWN_CHARS && Tempo::is_fast(keys, ms) {
             let texts = self.open.iter().map(|proposal| proposal.text().trim());
-            let proposed = texts.filter(|text| changed.put_in.contains(text));
+            let put_in = changed.put_in.trim_start();
+            let proposed = texts.filter(|text| put_in.starts_with(text));
             keys -= proposed.map(|text| keys_of("x", text)).max().unwrap_or(0);
         }
         // Much is deleted at once.
@@ -529,6 +530,12 @@ mod tests {
         tracker
     }
 
+    fn known(tracker: &UserTracker) -> VecDeque<Box<Proposal>> {
+        let mut open = tracker.open.clone();
+        open.iter_mut().for_each(|p| p.forget_look());
+        open
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -550,7 +557,7 @@ mod tests {
                     tracker.request(&window, false, at_ms),
                     other.request(&window, false, at_ms)
                 );
-                prop_assert_eq!(&undecided(tracker.clone()).open, &undecided(other).open);
+                prop_assert_eq!(known(&tracker), known(&other));
                 drop(tracker.proposed(Proposal::new(id.into(), 0, &text, &window, at_ms)));
                 proposed = text;
             }
