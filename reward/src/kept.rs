@@ -1,3 +1,5 @@
+use rapidfuzz::distance::levenshtein;
+
 use crate::common::agreeing;
 use crate::lexeme::{Lexeme, count, each_lexeme, is_word, solid_chars};
 
@@ -132,6 +134,13 @@ pub(crate) fn run_share(proposal: &str, stands: &str) -> f64 {
     best[found.len()] / (all - start)
 }
 
+/// The most that [`run_share`] can be of a proposal of `all` characters of which so many are found at all.
+pub(crate) fn run_share_most(chars: u32, all: u32) -> f64 {
+    let (chars, all) = (f64::from(chars), f64::from(all));
+    let start = (all / 3.0).min(RUN_START);
+    f64::max(chars - start, 0.0) / (all - start)
+}
+
 /// Characters by which a run must be longer than chance.
 const RUN_START: f64 = 4.0;
 
@@ -215,7 +224,8 @@ fn distance(a: &str, b: &str) -> f64 {
     let (a, b) = (&a[same..], &b[same..]);
     let edits = match (a, b) {
         ("", rest) | (rest, "") => count(rest) as usize,
-        _ => rapidfuzz::distance::levenshtein::distance(a.chars(), b.chars()),
+        _ if a.is_ascii() && b.is_ascii() => levenshtein::distance(a.bytes(), b.bytes()),
+        _ => levenshtein::distance(a.chars(), b.chars()),
     };
     edits as f64 / f64::from(longest)
 }
@@ -312,6 +322,8 @@ mod tests {
             prop_assert!(kept.prefix_share <= kept.share);
             prop_assert!((0.0..=1.0).contains(&run_share(&a, &b)));
             prop_assert!(run_share(&a, &a) > 0.99);
+            let all = solid_chars(&a);
+            prop_assert!(all == 0 || run_share(&a, &b) <= run_share_most(kept.chars, all) + 1e-9);
             prop_assert!((0.0..=1.0).contains(&kept.edit_distance));
         }
     }

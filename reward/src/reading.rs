@@ -1,5 +1,5 @@
 use crate::agreement::Agreement;
-use crate::kept::{read_of, run_share};
+use crate::kept::{read_of, run_share, run_share_most};
 use crate::lexeme::solid_chars;
 use crate::likeness::{
     FEW, WHOLE, end_of_chars, first_line_end, first_word_end, is_all, is_beginning, is_gone,
@@ -132,7 +132,12 @@ impl Reading {
 
     /// Of a proposal that was taken and changed, how many bytes of what stands there decide what is left of it, whatever
     /// follows them; `None` where that is not known.
-    pub(crate) fn decided_by(&self, wanted: &str, region: &Region<'_>, kept: &Kept) -> Option<usize> {
+    pub(crate) fn decided_by(
+        &self,
+        wanted: &str,
+        region: &Region<'_>,
+        kept: &Kept,
+    ) -> Option<usize> {
         // What has lost its beginning may go on further down.
         if self.origin != Origin::Taken || self.is_whole || kept.prefix_share <= 0.0 {
             return None;
@@ -238,7 +243,7 @@ impl Reading {
         let all = solid_chars(wanted);
         // A text of a few characters is like no long one.
         let is_long = f64::from(solid_chars(stands)) >= f64::from(all) * SOMEWHAT;
-        let alike_share = if is_long {
+        let alike_share = if is_long && run_share_most(kept.chars, all) >= SOMEWHAT {
             run_share(wanted, stands)
         } else {
             0.0
