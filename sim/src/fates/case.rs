@@ -49,7 +49,7 @@ pub(crate) struct Case {
     /// Another answer for the same place was there first: its client offers this one behind that.
     pub(crate) is_second: bool,
     /// When a request first showed what was taken of it, the user had gone on as another answer for the same place has
-    /// it.
+    /// it, or all that was taken is the beginning of another.
     pub(crate) is_outdone: bool,
     /// When a request first showed that something else was written in its place, that may be what is left of it when it
     /// is taken and put right.

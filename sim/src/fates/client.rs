@@ -440,7 +440,8 @@ impl Session<'_> {
         case.taken.is_some() && self.others(case).any(is_twin)
     }
 
-    /// Of each proposal, whether another answer for the same place goes further with what stands there.
+    /// Of each proposal, whether another answer for the same place goes further with what stands there, or of one that was
+    /// taken in part, as far.
     fn outdone(&self) -> Vec<bool> {
         let is_outdone = |case: &Case| {
             let Some(taken) = case.taken.filter(|_| case.settled.is_none()) else {
@@ -454,7 +455,9 @@ impl Session<'_> {
             };
             let part: String = case.shown.chars().take(taken).collect();
             let own = alike(&case.shown).max(solid(&part));
-            self.others(case).any(|other| alike(&other.shown) > own)
+            // Of a part, nothing tells which of two that begin so was taken.
+            let least = if case.is_part(taken) { own } else { own + 1 };
+            self.others(case).any(|other| alike(&other.shown) >= least)
         };
         self.cases.iter().map(is_outdone).collect()
     }
