@@ -201,7 +201,7 @@ impl Proposal {
         if is_first && self.place.is_left(sight) {
             self.left = Some(Left {
                 shown_ms: sight.at_ms - self.since_ms,
-                // Since a request for another place, others than these were pressed, too.
+                // What was pressed since a request for another place was not all pressed here.
                 keys: if self.place.hash == sight.last_place {
                     sight.keys
                 } else {

@@ -64,7 +64,7 @@ impl Rhythm {
         }
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "at most three times the milliseconds of the stretch"
+            reason = "at most five times the milliseconds of the stretch"
         )]
         let typing_ms = (gaps * self.key_ms(pause_ms) / times) as i64;
         typing_ms

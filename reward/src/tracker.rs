@@ -285,7 +285,8 @@ impl UserTracker {
             let texts = self.open.iter().map(|proposal| proposal.text().trim());
             let put_in = changed.put_in.trim_start();
             let proposed = texts.filter(|text| put_in.starts_with(text));
-            keys -= proposed.map(|text| keys_of("x", text)).max().unwrap_or(0);
+            let proposed = proposed.map(|text| keys_of("x", text)).max();
+            keys = keys.saturating_sub(proposed.unwrap_or(0));
         }
         // Much is deleted at once.
         keys += if changed.deleted > DELETED_MOST {
@@ -532,7 +533,9 @@ mod tests {
 
     fn known(tracker: &UserTracker) -> VecDeque<Box<Proposal>> {
         let mut open = tracker.open.clone();
-        open.iter_mut().for_each(|p| p.forget_look());
+        for proposal in &mut open {
+            proposal.forget_look();
+        }
         open
     }
 

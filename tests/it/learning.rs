@@ -53,8 +53,8 @@ async fn follow_up_requests_alone_teach_which_arm_is_right() {
     let server = home.configured(&config).pace(PACE).start().await;
     let mut editor = Editor::new(&server.client(), "ada", "py");
     for _ in 0..300 {
-        // A second of the server's time: who goes on within half of one has read nothing.
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        // Fifteen seconds of the server's time: a line takes nine, and who goes on sooner has perhaps read nothing.
+        tokio::time::sleep(Duration::from_millis(15)).await;
         editor.step().await;
     }
     server.stop().await;
