@@ -81,9 +81,9 @@ fn compared<'a>(
 }
 
 /// Bytes of the text that `stands` there which [`Kept::measure`] reads, and the next character, which tells that the last
-/// word has ended: whatever follows changes nothing. `None` where it would read more.
+/// word has ended: whatever follows changes nothing. `None` where it would read more, and where that is likely.
 pub(crate) fn read_of(proposal: &str, stands: &str) -> Option<usize> {
-    if stands.len() <= proposal.len() {
+    if stands.len() < proposal.len() + proposal.len() / 2 {
         return None;
     }
     let all = each_lexeme(proposal).take(LEXEMES_MOST).count();
