@@ -92,6 +92,13 @@ pub(crate) fn part_of_whole(kept: Kept, wanted: &str, end: usize) -> Kept {
     }
 }
 
+/// How much of a proposal was typed by hand just as it was proposed, as a share of the whole, if that is half of it or
+/// more.
+pub(crate) fn typed_share(wanted: &str, stands: &str) -> Option<f64> {
+    let (typed, all) = (Agreement::of(wanted, stands).chars, solid_chars(wanted));
+    (all > 0 && typed * 2 >= all).then(|| f64::from(typed) / f64::from(all))
+}
+
 /// Where the first line of several ends.
 pub(crate) fn first_line_end(wanted: &str) -> Option<usize> {
     wanted.find('\n').map(|end| wanted[..end].trim_end().len())

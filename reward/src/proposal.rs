@@ -1,7 +1,7 @@
 use crate::agreement::Agreement;
 use crate::filter::digest;
 use crate::lexeme::count;
-use crate::likeness::FEW;
+use crate::likeness::{FEW, typed_share};
 use crate::person::Person;
 use crate::place::{Found, Place};
 use crate::reading::{Origin, Reading};
@@ -500,33 +500,28 @@ impl Proposal {
         self.conclude(fate, kept, &stands, person, at_ms)
     }
 
-    /// What stands there was not taken, the editor says: what is as it was proposed was typed by hand, and
-    /// anything else is the user's own.
+    /// What stands there was not taken, the editor says: what is as it was proposed, from its beginning to half of it at
+    /// least, was typed by hand, and anything else is the user's own.
     fn disown(&mut self, at_ms: i64) -> Option<Outcome> {
         if !self.reading.disown() {
             return None;
         }
         let outcome = self.outcome?;
-        let fate = match outcome.fate {
-            Fate::Accepted | Fate::Partial => Fate::TypedThrough,
-            Fate::Refined => Fate::Rejected,
+        let wanted = self.reading.shown_of(&self.text).trim();
+        let stands = self.stands.as_deref().unwrap_or_default().trim();
+        let (fate, kept_share) = match outcome.fate {
+            Fate::Accepted | Fate::Partial => (Fate::TypedThrough, outcome.kept_share),
+            Fate::Refined => match typed_share(wanted, stands) {
+                Some(share) => (Fate::TypedThrough, share),
+                None => (Fate::Rejected, 0.0),
+            },
             _ => return None,
-        };
-        let kept_share = if fate.is_taken() {
-            outcome.kept_share
-        } else {
-            0.0
-        };
-        let accepted_chars = if fate.is_taken() {
-            outcome.accepted_chars
-        } else {
-            0
         };
         self.changed_ms = at_ms;
         self.outcome = Some(Outcome {
             fate,
             kept_share,
-            accepted_chars,
+            accepted_chars: accepted_chars(kept_share, outcome.shown_chars),
             ..outcome
         });
         self.outcome
@@ -670,21 +665,26 @@ impl Proposal {
         };
         self.kept_chars = kept.chars;
         let shown = count(self.reading.shown_of(&self.text));
-        let accepted = (kept.share * f64::from(shown)).round();
         Outcome {
             fate,
             kept_share: kept.share,
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a share of a u32 is within u32"
-            )]
-            accepted_chars: accepted as u32,
+            accepted_chars: accepted_chars(kept.share, shown),
             shown_chars: shown,
             edit_distance: kept.edit_distance,
             settled: false,
         }
     }
+}
+
+/// So many characters as a share of those that were shown.
+fn accepted_chars(share: f64, shown_chars: u32) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a u32 is within u32"
+    )]
+    let chars = (share * f64::from(shown_chars)).round() as u32;
+    chars
 }
 
 /// How long a proposal that was taken stands is told at these ages, in milliseconds: 30 s, 2, 5 and 10 min,

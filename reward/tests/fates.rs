@@ -352,6 +352,31 @@ fn what_the_editor_says() {
 }
 
 #[test]
+fn what_was_not_taken_and_stands_half_as_it_was_proposed_was_typed_by_hand() {
+    let told = |text: &str| {
+        let (mut user, read) = scene(PROPOSED, &[text]);
+        let dismissed = Event {
+            decision: 7,
+            choice: 0,
+            kind: EventKind::Rejected,
+            accepted_chars: None,
+            text: None,
+            shown_chars: None,
+        };
+        let change = user.event(&dismissed, 9_000).unwrap().unwrap();
+        assert_eq!(read.unwrap().fate, Fate::Refined);
+        (change.outcome.fate, change.outcome.kept_share)
+    };
+    // 13 of its 22 characters, and all of it but the fourth letter.
+    let typed = told("\n    result = a - b\n    retire()");
+    assert_eq!(typed, (Fate::TypedThrough, 13.0 / 22.0));
+    assert_eq!(
+        told("\n    resolt = a - b\n    return resolt"),
+        (Fate::Rejected, 0.0)
+    );
+}
+
+#[test]
 fn text_overrules_a_word_and_unknown_ids_are_refused() {
     let (mut user, _) = scene(PROPOSED, &["\n    res", PROPOSED]);
     let dismissed = Event {

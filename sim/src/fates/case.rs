@@ -51,6 +51,8 @@ pub(crate) struct Case {
     /// When a request first showed what was taken of it, the user had gone on as another answer for the same place has
     /// it, or all that was taken is the beginning of another.
     pub(crate) is_outdone: bool,
+    /// When a request first showed what was taken of it, all that was left was its beginning: that may have been typed.
+    pub(crate) is_cut: bool,
     /// When a request first showed that something else was written in its place, that may be what is left of it when it
     /// is taken and put right.
     pub(crate) is_alike: bool,

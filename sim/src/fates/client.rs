@@ -299,6 +299,7 @@ impl Session<'_> {
                     truth.fate.is_some_and(fate) && !was
                 };
                 case.is_outdone |= is_new(Fate::is_taken) && is_outdone;
+                case.is_cut |= is_new(Fate::is_taken) && is_cut(sheet, case);
                 let is_gone = |fate| matches!(fate, Fate::Rejected | Fate::Undone);
                 case.is_alike |= !case.typing.was_seen && is_new(is_gone) && is_alike(sheet, case);
                 case.told = Some(truth);
@@ -353,6 +354,7 @@ impl Session<'_> {
             is_perhaps_unread: false,
             is_second: self.cases.iter().any(|case| case.slate == flight.slate),
             is_outdone: false,
+            is_cut: false,
             is_alike: false,
             stands_anyway: false,
             texts: flight.texts.clone(),
@@ -497,6 +499,19 @@ impl Session<'_> {
             }
         }
     }
+}
+
+/// Whether no more stands of a proposal that was taken than the beginning on which it agrees with what stands there.
+fn is_cut(sheet: &Sheet, case: &Case) -> bool {
+    let stands = sheet.solid_after(case.anchor);
+    let shown = solid_text(&case.shown);
+    let same = shown
+        .chars()
+        .zip(stands.chars())
+        .take_while(|(a, b)| a == b);
+    let share = sheet.standing(case.number, &case.shown).share;
+    let least = share * solid(&case.shown) as f64 - 0.5;
+    share < 1.0 && same.count() as f64 >= least
 }
 
 /// Whether the words of a proposal that stand in its place, in order, are [`ALIKE`] of it. It calls nothing of what it

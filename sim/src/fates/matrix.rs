@@ -27,7 +27,7 @@ pub enum Untold {
     /// It was changed after the last request that showed its place.
     ChangedAfterwards,
     /// Typed by hand with no request in between: the same text as when it is taken, or half of it or more and so what is
-    /// left when it is taken and put right.
+    /// left when it is taken and put right; or taken and cut down to its beginning, which may have been typed.
     TypedUnseen,
     /// Taken and taken back with no request in between, or replaced by what may be left of it, or shown behind one of
     /// which that is true.
@@ -101,7 +101,10 @@ pub(crate) fn read(case: &Case, tells_shown: bool) -> Option<Reading> {
             Some(Untold::TypedUnseen)
         }
         Fate::Rejected if case.is_alike => Some(Untold::TypedUnseen),
-        Fate::Rejected if case.is_perhaps_unread && !case.was_told => Some(Untold::PerhapsUnread),
+        Fate::Refined if case.is_cut && !case.was_told => Some(Untold::TypedUnseen),
+        Fate::Rejected if case.is_perhaps_unread && !case.was_told && !tells_shown => {
+            Some(Untold::PerhapsUnread)
+        }
         Fate::Undone if !case.was_seen_taken || case.is_alike => Some(Untold::TakenBackUnseen),
         _ => None,
     };
