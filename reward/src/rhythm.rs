@@ -98,8 +98,8 @@ const STRETCHES_LEAST: usize = 3;
 /// Fewer keys tell little of how fast they are pressed, and more were not pressed one by one.
 const RUN: std::ops::RangeInclusive<u32> = 4..=40;
 
-/// No client waits longer than this, in milliseconds: what is longer is the user's own pause.
-const PAUSE_MOST_MS: i64 = 500;
+/// No client that is not known by name waits longer than this, in milliseconds: what is longer is the user's own pause.
+const PAUSE_MOST_MS: i64 = 350;
 
 /// Nobody who goes on typing is slower than this, in milliseconds a key.
 const SLOWEST_MS: f64 = 250.0;
@@ -112,17 +112,17 @@ mod tests {
     fn a_client_that_waits_is_known_by_its_closest_requests() {
         let mut rhythm = Rhythm::default();
         rhythm.went_on(9, 1_900);
-        rhythm.went_on(1, 420);
+        rhythm.went_on(1, 320);
         assert_eq!(rhythm.pause_ms(), 0, "nothing is known yet");
         rhythm.went_on(7, 1_300);
         rhythm.went_on(5, 900);
         assert_eq!(rhythm.pause_ms(), PAUSE_MOST_MS);
-        rhythm.went_on(1, 440);
-        assert_eq!(rhythm.pause_ms(), 440);
+        rhythm.went_on(1, 340);
+        assert_eq!(rhythm.pause_ms(), 340);
         rhythm.went_on(1, 30);
-        assert_eq!(rhythm.pause_ms(), 420, "one may be chance");
+        assert_eq!(rhythm.pause_ms(), 320, "one may be chance");
         for _ in 0..STRETCHES {
-            rhythm.went_on(1, 430);
+            rhythm.went_on(1, 330);
         }
         assert_eq!(rhythm.pause_ms(), 0, "it asks at every key");
     }
