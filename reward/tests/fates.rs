@@ -351,19 +351,21 @@ fn what_the_editor_says() {
     );
 }
 
+/// The editor's word that the proposal was not taken.
+const DISMISSED: Event<'static> = Event {
+    decision: 7,
+    choice: 0,
+    kind: EventKind::Rejected,
+    accepted_chars: None,
+    text: None,
+    shown_chars: None,
+};
+
 #[test]
 fn what_was_not_taken_and_stands_half_as_it_was_proposed_was_typed_by_hand() {
     let told = |text: &str| {
         let (mut user, read) = scene(PROPOSED, &[text]);
-        let dismissed = Event {
-            decision: 7,
-            choice: 0,
-            kind: EventKind::Rejected,
-            accepted_chars: None,
-            text: None,
-            shown_chars: None,
-        };
-        let change = user.event(&dismissed, 9_000).unwrap().unwrap();
+        let change = user.event(&DISMISSED, 9_000).unwrap().unwrap();
         assert_eq!(read.unwrap().fate, Fate::Refined);
         (change.outcome.fate, change.outcome.kept_share)
     };
@@ -379,20 +381,12 @@ fn what_was_not_taken_and_stands_half_as_it_was_proposed_was_typed_by_hand() {
 #[test]
 fn text_overrules_a_word_and_unknown_ids_are_refused() {
     let (mut user, _) = scene(PROPOSED, &["\n    res", PROPOSED]);
-    let dismissed = Event {
-        decision: 7,
-        choice: 0,
-        kind: EventKind::Rejected,
-        accepted_chars: None,
-        text: None,
-        shown_chars: None,
-    };
-    assert_eq!(user.event(&dismissed, 9_000), Ok(None));
+    assert_eq!(user.event(&DISMISSED, 9_000), Ok(None));
     assert!(
         user.event(
             &Event {
                 decision: 8,
-                ..dismissed
+                ..DISMISSED
             },
             9_000
         )
@@ -402,7 +396,7 @@ fn text_overrules_a_word_and_unknown_ids_are_refused() {
     let (mut user, _) = scene(PROPOSED, &[]);
     let accepted = Event {
         kind: EventKind::Accepted,
-        ..dismissed
+        ..DISMISSED
     };
     user.event(&accepted, 2_000).unwrap();
     let gone = format!("{LEFT}\n    raise ValueError");
