@@ -25,7 +25,10 @@ impl CodeBleu {
     ///
     /// Lexemes are words of letters, digits and `_`, and other characters that are not white space. Counts
     /// of runs that never agree are 0.1, the first of the smoothings of Chen & Cherry (2014), as in the
-    /// authors' program. Subtrees are compared by the types of their nodes.
+    /// authors' program. Lengths of which a text has no runs are left out (the effective order of `SacreBLEU`,
+    /// Post 2018, arXiv 1804.08771), so that a text of fewer than four lexemes agrees with itself; the
+    /// authors' program counts them as runs that never agree. Subtrees are compared by the types of their
+    /// nodes.
     pub fn compare(candidate: &str, reference: &str, language: Option<&str>) -> Self {
         let grammar = language.and_then(Grammar::of);
         let keywords = grammar.as_ref().map_or(&[][..], |grammar| grammar.keywords);
@@ -80,7 +83,7 @@ fn counts<'a>(lexemes: &[Lexeme<'a>], length: usize) -> BTreeMap<Vec<&'a str>, u
     counts
 }
 
-/// Weight of the runs of `all` that `other` has as often, and weight of them all.
+/// Weight of the runs of `all` that `other` has as often, and weight of them all: 0 where there are none.
 fn agreement(
     all: &BTreeMap<Vec<&str>, u32>,
     other: &BTreeMap<Vec<&str>, u32>,
@@ -92,21 +95,25 @@ fn agreement(
         agreeing += weight(run) * f64::from(shared);
         total += weight(run) * f64::from(*count);
     }
-    (agreeing, total.max(1.0))
+    (agreeing, total)
 }
 
-/// The geometric mean over all lengths of runs; 0 when not even one lexeme agrees.
+/// The geometric mean over all lengths of which there are runs; 0 when not even one lexeme agrees.
 fn mean(agreement: impl Fn(usize) -> (f64, f64)) -> f64 {
-    let mut logarithms = 0.0;
+    let (mut logarithms, mut lengths) = (0.0, 0.0);
     for length in 1..=LONGEST {
         let (agreeing, total) = agreement(length);
         if length == 1 && agreeing <= 0.0 {
             return 0.0;
         }
+        if total <= 0.0 {
+            break;
+        }
         let agreeing = if agreeing > 0.0 { agreeing } else { SMOOTHING };
         logarithms += (agreeing / total).ln();
+        lengths += 1.0;
     }
-    (logarithms / LONGEST as f64).exp()
+    (logarithms / lengths).exp()
 }
 
 fn brevity(found: usize, wanted: usize) -> f64 {
@@ -174,6 +181,16 @@ mod tests {
         assert_eq!((none.ngram, none.weighted), (0.0, 0.0));
     }
 
+    #[test]
+    fn a_text_of_few_lexemes_agrees_with_itself_alone() {
+        for text in [")", "return x", "( a } ."] {
+            let itself = CodeBleu::compare(text, text, Some("rust")).score();
+            assert!(itself > 1.0 - 1e-12, "{text}: {itself}");
+        }
+        let other = CodeBleu::compare("return x", "return y", Some("rust"));
+        assert!(other.ngram < 0.5 && other.weighted < 0.5, "{other:?}");
+    }
+
     proptest! {
         #[test]
         fn scores_are_shares(a in any::<String>(), b in any::<String>()) {
@@ -184,7 +201,7 @@ mod tests {
         }
 
         #[test]
-        fn itself_is_most_like_itself(words in prop::collection::vec("[a-z(){};.=+]{1,6}", 4..20)) {
+        fn itself_is_most_like_itself(words in prop::collection::vec("[a-z(){};.=+]{1,6}", 1..20)) {
             let text = words.join(" ");
             let itself = CodeBleu::compare(&text, &text, Some("c"));
             prop_assert!(itself.score() > 1.0 - 1e-12, "{:?}", itself);
