@@ -44,8 +44,8 @@ pub(crate) struct Changed<'a> {
     pub(crate) before: &'a str,
     /// What was put in.
     pub(crate) put_in: &'a str,
-    /// Bytes that are gone for it.
-    pub(crate) deleted: usize,
+    /// What is gone for it.
+    pub(crate) deleted: &'a str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,8 +233,8 @@ impl Drift {
         (rest <= head.old + head.len && !written.is_empty()).then_some(written)
     }
 
-    /// How `document`, the new text, was changed, as if that had been in one place.
-    pub(crate) fn changed<'a>(&self, document: &'a str) -> Option<Changed<'a>> {
+    /// How `page` was changed into `document`, as if that had been in one place.
+    pub(crate) fn changed<'a>(&self, page: &'a Page, document: &'a str) -> Option<Changed<'a>> {
         let head = self.head?;
         let (old, new) = (head.old + head.len, head.new + head.len);
         let tail = self.tail?;
@@ -244,10 +244,12 @@ impl Drift {
             .max(new.saturating_sub(tail.new));
         let from = document.ceil_char_boundary(new.checked_sub(shared)?);
         let to = document.ceil_char_boundary(tail.new.max(from));
+        let gone_from = page.text.ceil_char_boundary(old.checked_sub(shared)?);
+        let gone_to = page.text.ceil_char_boundary(tail.old.max(gone_from));
         Some(Changed {
             before: &document[..from],
             put_in: &document[from..to],
-            deleted: (tail.old + shared).saturating_sub(old),
+            deleted: &page.text[gone_from..gone_to],
         })
     }
 
@@ -409,11 +411,10 @@ mod tests {
             let old = [before.as_str(), &gone, &after].concat();
             let new = [before.as_str(), &put_in, &after].concat();
             let cursor = before.len() + put_in.len();
-            let drift = page(&old, before.len() + gone.len()).drift(&new, cursor).unwrap();
-            let changed = drift.changed(&new).unwrap();
+            let page = page(&old, before.len() + gone.len());
+            let changed = page.drift(&new, cursor).unwrap().changed(&page, &new).unwrap();
             let rest = &new[changed.before.len() + changed.put_in.len()..];
-            prop_assert!(old.starts_with(changed.before) && old.ends_with(rest));
-            prop_assert_eq!(changed.before.len() + changed.deleted + rest.len(), old.len());
+            prop_assert_eq!([changed.before, changed.deleted, rest].concat(), old);
             prop_assert!(changed.put_in.len() <= put_in.len() + 1);
         }
 

@@ -207,20 +207,29 @@ impl Place {
         });
     }
 
-    /// Finds the place by the text around it, or else where what stood before it was deleted.
+    /// Finds the place by all the text before it that is known, or else where what stood before it was deleted, or else
+    /// by some of that text.
     fn find<'a>(&self, sight: &Sight<'a>) -> Option<Region<'a>> {
         let (document, cursor) = (sight.document, sight.cursor);
         let find = || Region::find(document, cursor, &self.left, &self.right);
         let found = sight.may_hold(&self.left).then(find).flatten();
-        found.or_else(|| {
-            let (spot, drift) = (self.spot?, sight.drift?);
-            if spot.page != sight.page {
-                return None;
-            }
-            let start = document.floor_char_boundary(drift.closed_up(spot.start()?)?);
-            let end = spot.end.and_then(|end| drift.end(end));
-            Some(Region::between(document, cursor, start, end, &self.right))
-        })
+        let is_whole = |found: &Region<'_>| found.agreed >= self.left.trim_end().len();
+        if found.as_ref().is_some_and(is_whole) {
+            return found;
+        }
+        self.closed_up(sight).or(found)
+    }
+
+    /// Where what stood before it was deleted.
+    fn closed_up<'a>(&self, sight: &Sight<'a>) -> Option<Region<'a>> {
+        let (spot, drift) = (self.spot?, sight.drift?);
+        if spot.page != sight.page {
+            return None;
+        }
+        let (document, cursor) = (sight.document, sight.cursor);
+        let start = document.floor_char_boundary(drift.closed_up(spot.start()?)?);
+        let end = spot.end.and_then(|end| drift.end(end));
+        Some(Region::between(document, cursor, start, end, &self.right))
     }
 
     /// What stands around the place when its line is gone: between the line before it and what followed it.

@@ -1,7 +1,7 @@
 use crate::agreement::Agreement;
 use crate::filter::digest;
 use crate::lexeme::count;
-use crate::likeness::{FEW, typed_share};
+use crate::likeness::typed_share;
 use crate::person::Person;
 use crate::place::{Found, Place};
 use crate::reading::{Origin, Reading};
@@ -35,6 +35,8 @@ pub struct Proposal {
     is_undated: bool,
     /// The first request for another place.
     left: Option<Left>,
+    /// Whether its user has read the same text before.
+    is_known: bool,
     /// Whether what stood there ever began as it does: who typed on into it may have seen it.
     is_begun: bool,
     /// Characters that stood there last, from its beginning on, white space not counted.
@@ -95,6 +97,7 @@ impl Proposal {
             since_ms: answered_ms,
             is_undated: false,
             left: None,
+            is_known: false,
             is_begun: false,
             begun_chars: 0,
             was_accepted: false,
@@ -195,6 +198,12 @@ impl Proposal {
         self.is_overtaken = !self.is_ahead;
     }
 
+    /// Takes note that its user has read the same text before, if that was what `other` proposed.
+    pub(crate) fn recognise(&mut self, other: &Self, person: &Person) {
+        let was_read = || other.seen_ms(1.0, person).is_some_and(|ms| ms >= READ_MS);
+        self.is_known |= other.text.trim() == self.text.trim() && was_read();
+    }
+
     /// Takes note of the first request for another place.
     fn leave(&mut self, sight: &Sight<'_>) {
         let is_first = self.left.is_none() && !self.is_ahead;
@@ -250,7 +259,7 @@ impl Proposal {
         };
         let shown_ms = left.shown_ms - pause_ms;
         // What is typed of it may be typed while it is there.
-        let begun = if self.begun_chars < FEW {
+        let begun = if self.begun_chars < BEGUN {
             0
         } else {
             self.begun_chars
@@ -261,6 +270,11 @@ impl Proposal {
 
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What its user was shown of its text.
+    pub(crate) fn shown(&self) -> &str {
+        self.reading.shown_of(&self.text)
     }
 
     /// Whether the user is known to have taken it, or some of it, at some time.
@@ -334,7 +348,8 @@ impl Proposal {
 
     /// Whether it seems rejected, but by how fast its user types will sooner have been gone before it could be read.
     fn is_perhaps_unread(&self, fate: Fate, person: &Person) -> bool {
-        if fate != Fate::Rejected || self.reading.is_shown || !person.tempo.is_own() {
+        let is_told = self.reading.is_shown || self.is_known;
+        if fate != Fate::Rejected || is_told || !person.tempo.is_own() {
             return false;
         }
         // Who was brought to it had to see the one before it, and to take that.
@@ -703,6 +718,9 @@ const READ_MS: i64 = 500;
 
 /// The same where the time is put together from how fast its user types: so short that it is sure.
 const SEEN_MS: i64 = 300;
+
+/// Who types as a proposal begins by so many characters types what he sees: one may be the same by chance.
+const BEGUN: u32 = 2;
 
 /// Nobody types so many times as fast as he mostly does.
 const FAST: f64 = 2.0;

@@ -44,10 +44,14 @@ impl Rhythm {
     }
 
     /// How long the client waits for a further key before it asks, in milliseconds: no two of its requests are closer
-    /// together, a chance one aside. Zero for one that does not wait, and until enough is known.
+    /// together, a chance one aside. Zero for one that does not wait; as long as nothing is known, the longest.
     pub(crate) fn pause_ms(&self) -> i64 {
+        let known = self.known().count();
+        if known < STRETCHES_LEAST {
+            return PAUSE_MOST_MS;
+        }
         let runs = self.known().filter(|s| RUN.contains(&s.keys)).count();
-        if runs < STRETCHES_LEAST || runs * 3 < self.known().count() {
+        if runs * 3 < known {
             // It asks at every key, for all that is known.
             return 0;
         }
@@ -81,7 +85,7 @@ impl Rhythm {
             return TYPICAL * 1000.0;
         }
         times.sort_unstable_by(f64::total_cmp);
-        times[times.len() / 6].min(SLOWEST_MS)
+        times[times.len() / 10].min(SLOWEST_MS)
     }
 
     fn known(&self) -> impl Iterator<Item = &Stretch> {
@@ -99,7 +103,7 @@ const STRETCHES_LEAST: usize = 3;
 const RUN: std::ops::RangeInclusive<u32> = 4..=40;
 
 /// No client that is not known by name waits longer than this, in milliseconds: what is longer is the user's own pause.
-const PAUSE_MOST_MS: i64 = 350;
+const PAUSE_MOST_MS: i64 = 300;
 
 /// Nobody who goes on typing is slower than this, in milliseconds a key.
 const SLOWEST_MS: f64 = 250.0;
@@ -112,17 +116,17 @@ mod tests {
     fn a_client_that_waits_is_known_by_its_closest_requests() {
         let mut rhythm = Rhythm::default();
         rhythm.went_on(9, 1_900);
-        rhythm.went_on(1, 320);
-        assert_eq!(rhythm.pause_ms(), 0, "nothing is known yet");
+        rhythm.went_on(1, 220);
+        assert_eq!(rhythm.pause_ms(), PAUSE_MOST_MS, "nothing is known yet");
         rhythm.went_on(7, 1_300);
         rhythm.went_on(5, 900);
         assert_eq!(rhythm.pause_ms(), PAUSE_MOST_MS);
-        rhythm.went_on(1, 340);
-        assert_eq!(rhythm.pause_ms(), 340);
+        rhythm.went_on(1, 240);
+        assert_eq!(rhythm.pause_ms(), 240);
         rhythm.went_on(1, 30);
-        assert_eq!(rhythm.pause_ms(), 320, "one may be chance");
+        assert_eq!(rhythm.pause_ms(), 220, "one may be chance");
         for _ in 0..STRETCHES {
-            rhythm.went_on(1, 330);
+            rhythm.went_on(1, 230);
         }
         assert_eq!(rhythm.pause_ms(), 0, "it asks at every key");
     }

@@ -10,7 +10,7 @@ use crate::proposal::Key;
 use crate::sight::Sight;
 use crate::slate;
 use crate::tempo::Tempo;
-use crate::{Event, Outcome, Proposal, RecentAcceptance, RewardError, Window};
+use crate::{Event, EventKind, Outcome, Proposal, RecentAcceptance, RewardError, Window};
 
 /// Bounds and periods of a [`UserTracker`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +106,8 @@ pub struct UserTracker {
     pages_made: u64,
     /// When the last request was made, in milliseconds.
     last_ms: i64,
+    /// Whether the editor has told, since the last request, that something was taken.
+    is_told_taken: bool,
     /// Places that were asked for ahead, and behind which proposal, the last first.
     ahead: VecDeque<(u64, Key)>,
 }
@@ -122,6 +124,7 @@ impl UserTracker {
             pages: Vec::new(),
             pages_made: 0,
             last_ms: i64::MIN,
+            is_told_taken: false,
             ahead: VecDeque::new(),
         }
     }
@@ -151,6 +154,9 @@ impl UserTracker {
             let mut asked = self.ahead.iter();
             let asked = asked.find(|(place, _)| *place == proposal.place.hash);
             proposal.behind(asked.map(|(_, parent)| *parent));
+        }
+        for other in &self.open {
+            proposal.recognise(other, &self.person);
         }
         self.open.push_back(Box::new(proposal));
         if self.open.len() <= self.limits.open {
@@ -244,6 +250,12 @@ impl UserTracker {
                 Some(change(proposal, outcome, Source::Survival))
             })
             .collect();
+        let mut taken = self.open.iter().zip(&before);
+        let is_taken = taken.any(|(proposal, was_taken)| proposal.is_taken() && !was_taken);
+        let was_put_in = std::mem::take(&mut self.is_told_taken) || is_taken;
+        if let Some(page) = self.pages.last().filter(|_| !was_put_in) {
+            person.rhythm.went_on(keys, at_ms - page.turned_ms());
+        }
         if let Some(page) = self.pages.last_mut() {
             page.turn(&document, cursor, reach, sight.place, at_ms);
         }
@@ -276,7 +288,7 @@ impl UserTracker {
         let (Some(page), Some(drift)) = (self.pages.last(), drift) else {
             return 0;
         };
-        let Some(changed) = drift.changed(document) else {
+        let Some(changed) = drift.changed(page, document) else {
             return 0;
         };
         let ms = at_ms - page.turned_ms();
@@ -288,13 +300,15 @@ impl UserTracker {
             let proposed = proposed.map(|text| keys_of("x", text)).max();
             keys = keys.saturating_sub(proposed.unwrap_or(0));
         }
-        // Much is deleted at once.
-        keys += if changed.deleted > DELETED_MOST {
+        let deleted = changed.deleted.trim();
+        let is_proposed = |p: &Proposal| p.is_taken() && p.shown().trim() == deleted;
+        let is_undone = || deleted.len() >= OWN_CHARS && self.open.iter().any(|p| is_proposed(p));
+        // Much is deleted at once, and what was put in at once is.
+        keys += if changed.deleted.len() > DELETED_MOST || is_undone() {
             1
         } else {
-            changed.deleted
+            changed.deleted.len()
         };
-        self.person.rhythm.went_on(keys, ms);
         keys
     }
 
@@ -337,6 +351,7 @@ impl UserTracker {
                 decision: event.decision,
                 choice: event.choice,
             })?;
+        self.is_told_taken |= matches!(event.kind, EventKind::Accepted | EventKind::Partial);
         let outcome = proposal.told(event, &mut self.person, at_ms);
         Ok(outcome.map(|outcome| change(proposal, outcome, Source::Event)))
     }

@@ -146,6 +146,7 @@ fn object(name: &str, matrix: &Matrix) -> serde_json::Value {
         "rates": rates.collect::<BTreeMap<_, _>>(),
         "kept_share_error": matrix.share_error(),
         "false_rejections": matrix.false_rejections,
+        "perhaps_read": matrix.perhaps_read,
         "matrix": matrix.told,
         "untold": matrix.untold,
     })
@@ -156,7 +157,14 @@ fn tables(read: &[(&str, Matrix)]) -> String {
     rates.load_style(presets::ASCII_MARKDOWN);
     let mut header = vec!["client".to_owned()];
     header.extend(TOLD.map(|fate| fate.to_string()));
-    header.extend(["kept share error", "told", "not told", "false rejections"].map(str::to_owned));
+    let others = [
+        "kept share error",
+        "told",
+        "not told",
+        "false rejections",
+        "of these perhaps read",
+    ];
+    header.extend(others.map(str::to_owned));
     rates.set_header(header);
     for (name, matrix) in read {
         let mut row = vec![(*name).to_owned()];
@@ -174,7 +182,8 @@ fn tables(read: &[(&str, Matrix)]) -> String {
         row.push(error.map_or("-".to_owned(), |error| format!("{error:.3}")));
         let told: u32 = matrix.told.values().flat_map(BTreeMap::values).sum();
         let untold: u32 = matrix.untold.values().sum();
-        row.extend([told, untold, matrix.false_rejections].map(|count| count.to_string()));
+        let counts = [told, untold, matrix.false_rejections, matrix.perhaps_read];
+        row.extend(counts.map(|count| count.to_string()));
         rates.add_row(row);
     }
     let mut text = vec![format!("Precision / recall in percent:\n\n{rates}\n")];

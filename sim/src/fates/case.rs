@@ -44,6 +44,9 @@ pub(crate) struct Case {
     /// It went off the screen so soon that, had its user typed a third slower than he did until the first request for
     /// another place, it would have been gone before it could be read.
     pub(crate) is_perhaps_unread: bool,
+    /// It went off the screen before it could be read, but so late that it could have been, had its user typed as much
+    /// faster until the first request for another place.
+    pub(crate) is_perhaps_read: bool,
     /// A later request told that its user had gone on before it could be read.
     pub(crate) is_overtaken: bool,
     /// Another answer for the same place was there first: its client offers this one behind that.

@@ -266,6 +266,9 @@ impl Session<'_> {
                 let is_undated = case.parent.is_some() && self.profile.ahead != Ahead::Said;
                 case.is_perhaps_unread =
                     is_undated || case.displayed_ms - typed_ms * SLOWER < READ_MS;
+                let sooner_ms = typed_ms - typed_ms / (1.0 + SLOWER);
+                case.is_perhaps_read =
+                    case.was_displayed && case.displayed_ms + sooner_ms >= READ_MS;
             }
         }
     }
@@ -352,6 +355,7 @@ impl Session<'_> {
             is_overtaken: flight.is_overtaken && flight.parent.is_none(),
             gone_ms: 0.0,
             is_perhaps_unread: false,
+            is_perhaps_read: false,
             is_second: self.cases.iter().any(|case| case.slate == flight.slate),
             is_outdone: false,
             is_cut: false,

@@ -14,6 +14,9 @@ pub struct Matrix {
     pub untold: BTreeMap<Untold, u32>,
     /// Proposals of which nothing told, read as rejected all the same.
     pub false_rejections: u32,
+    /// Those among them that were on the screen, and may have been long enough to be read for all that requests tell: its
+    /// user may have typed a third faster than he did.
+    pub perhaps_read: u32,
     /// Sum of the absolute errors of the kept share, over what was taken, and their number.
     share_errors: (f64, u32),
 }
@@ -132,8 +135,10 @@ impl Matrix {
             }
             Reading::Untold(why) => {
                 *self.untold.entry(why).or_default() += 1;
-                let is_rejected = outcome.fate == Fate::Rejected;
-                self.false_rejections += u32::from(why.is_blind() && is_rejected);
+                let is_false = why.is_blind() && outcome.fate == Fate::Rejected;
+                self.false_rejections += u32::from(is_false);
+                let is_unread = why == Untold::NotShown;
+                self.perhaps_read += u32::from(is_false && is_unread && case.is_perhaps_read);
             }
         }
     }
