@@ -81,11 +81,12 @@ fn settled_after(moves_ms: i64, is_told_shown: bool) -> Fate {
 
 #[test]
 fn who_had_gone_on_before_he_could_read_it_has_rejected_nothing() {
-    // Before the answer; too soon after it; and after half a second, with the editor's word or without.
-    let fates = [(100, false), (700, false), (900, false), (700, true)];
-    let fates = fates.map(|(moves_ms, is_told)| settled_after(moves_ms, is_told));
+    // Before the answer; too soon after it; too soon if the client waits as long as any, since nothing is known of it yet;
+    // and after half a second beyond that, or with the editor's word.
+    let fates = [100, 700, 900, 1_200].map(|moves_ms| settled_after(moves_ms, false));
     let (unseen, rejected) = (Fate::NeverShown, Fate::Rejected);
-    assert_eq!(fates, [unseen, unseen, rejected, rejected]);
+    assert_eq!(fates, [unseen, unseen, Fate::Censored, rejected]);
+    assert_eq!(settled_after(700, true), rejected);
 }
 
 /// A user of a client that waits for a pause of 350 ms, who begins to type 15 characters of his own so long after an answer.
