@@ -303,7 +303,7 @@ impl UserTracker {
         let deleted = changed.deleted.trim();
         let is_proposed = |p: &Proposal| p.is_taken() && p.shown().trim() == deleted;
         let is_undone = || deleted.len() >= OWN_CHARS && self.open.iter().any(|p| is_proposed(p));
-        // Much is deleted at once, and what was put in at once is.
+        // Much is deleted at once, and so is what was put in at once.
         keys += if changed.deleted.len() > DELETED_MOST || is_undone() {
             1
         } else {
