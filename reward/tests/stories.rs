@@ -106,9 +106,9 @@ fn what_is_taken_tells_nothing_of_how_fast_its_user_types() {
         let mut story = Story::new();
         let mut text = ABOVE.to_owned();
         let mut at_ms = 0;
-        for id in 0..4 {
+        for (id, typed) in (0..).zip(["let a = b;", "let c = d;", "let e = f;", "let g = h;"]) {
             // Ten keys, 150 ms each; then twenty characters at once, a second after they were proposed.
-            text.push_str(&format!("let a{id} = b;"));
+            text.push_str(typed);
             at_ms += 10 * 150 + 300;
             let line = format!("self.clock{id} += 10{id};\n");
             story.request(&format!("{text}|"), at_ms, &[(id, &line)]);
@@ -119,10 +119,10 @@ fn what_is_taken_tells_nothing_of_how_fast_its_user_types() {
             }
         }
         at_ms += 10 * 150 + 300;
-        text.push_str("let c = d;");
+        text.push_str("let i = j;");
         story.request(&format!("{text}|"), at_ms, &[(9, "self.hits += 1;")]);
         at_ms += 200 + 100 + 9 * 150 + 300;
-        text.push_str("let e = f;");
+        text.push_str("let k = l;");
         story.request(&format!("{text}|"), at_ms, &[]);
         story.fate(9)
     };
