@@ -149,8 +149,8 @@ fn what_was_offered_behind_a_proposal_that_is_taken_back_is_rejected() {
     at_ms += 5_000;
     let answers = [(2, "drop(self.clock);")];
     story.request(&format!("{text}{taken}|{below}"), at_ms, &answers);
-    // One key takes it back, 900 ms after the second answer, and the client waits for 300.
-    at_ms += 200 + 900 + 300;
+    // One key takes it back, two seconds after the second answer, and the client waits for 300 ms.
+    at_ms += 200 + 2_000 + 300;
     story.request(&format!("{text}|{below}"), at_ms, &[]);
     at_ms += 3_000;
     story.request(&format!("{text}break;|{below}"), at_ms, &[]);
