@@ -7,7 +7,7 @@ use crate::{Fate, Outcome, Proposal};
 ///
 /// Some editors ask several times at once and let their user leaf through the answers. Of different texts
 /// one at most was taken: that which stands there most fully. The first answer was shown before any other
-/// and passed over, so it is rejected; whether the user saw the rest is not known.
+/// and passed over, so it is rejected, unless the other was typed by hand; whether the user saw the rest is not known.
 pub(crate) fn sort_out(
     open: &mut VecDeque<Box<Proposal>>,
     news: &mut Vec<(usize, Outcome)>,
@@ -39,6 +39,13 @@ pub(crate) fn sort_out(
         let winner = taken.copied().max_by_key(|index| kept(*index));
         let shown = open[slate[0]].text().trim().to_owned();
         let won = winner.map(|winner| open[winner].text().trim().to_owned());
+        // Who types by hand may type what several begin with: what was shown is read by itself.
+        let is_by_hand = |index: usize| {
+            open[index]
+                .outcome()
+                .is_some_and(|outcome| outcome.fate == Fate::TypedThrough)
+        };
+        let is_typed = winner.is_some_and(is_by_hand);
         for index in slate {
             let text = open[index].text().trim();
             let is_rejected = open[index]
@@ -48,8 +55,8 @@ pub(crate) fn sort_out(
                 Some(won) => text != won,
                 None => is_rejected && text != shown,
             };
-            if is_over {
-                let was_shown = text == shown;
+            let was_shown = text == shown;
+            if is_over && !(was_shown && is_typed) {
                 let outcome = open[index].pass_over(was_shown, won.is_some(), person, at_ms);
                 news.retain(|(told, _)| *told != index);
                 news.extend(outcome.map(|outcome| (index, outcome)));

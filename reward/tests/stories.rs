@@ -73,6 +73,25 @@ fn of_two_that_were_shown_one_after_the_other_the_later_was_taken() {
 }
 
 #[test]
+fn who_types_by_hand_what_two_begin_with_turns_neither_down() {
+    let mut story = Story::new();
+    let (shown, other) = ("misses: 0,\n        }\n    }", "misses: 0,");
+    let answers = [(1, shown), (2, other)];
+    story.request(&format!("{ABOVE}|"), 0, &answers);
+    story.request(&format!("{ABOVE}mis|"), 2_500, &[]);
+    story.request(&format!("{ABOVE}misses: |"), 5_000, &[]);
+    story.request(&format!("{ABOVE}misses: 0,\n    |"), 7_500, &[]);
+    assert_eq!(story.fate(2), Some(Fate::TypedThrough));
+    story.request(&format!("{ABOVE}misses: 0,\n        }}\n|"), 9_500, &[]);
+    story.request(
+        &format!("{ABOVE}misses: 0,\n        }}\n    }}\n|"),
+        11_000,
+        &[],
+    );
+    assert_eq!(story.fate(1), Some(Fate::TypedThrough));
+}
+
+#[test]
 fn who_has_typed_ever_since_it_came_has_perhaps_not_read_it() {
     let fate = |thinks_ms: i64| {
         let mut story = Story::new();
