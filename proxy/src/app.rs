@@ -168,7 +168,7 @@ async fn unknown_path(
     };
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get::<Peer>().copied();
-    Identity::of(&parts.headers, peer, &live.config.keys)?;
+    Identity::of(&parts.uri, &parts.headers, peer, &live.config.keys)?;
     upstream.forward(&parts, body).await
 }
 
@@ -186,7 +186,7 @@ async fn admit(echo: &Echo, request: Request) -> Result<(Identity, HeaderMap, By
     let live = echo.live.load_full();
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get::<Peer>().copied();
-    let identity = Identity::of(&parts.headers, peer, &live.config.keys)?;
+    let identity = Identity::of(&parts.uri, &parts.headers, peer, &live.config.keys)?;
     check_media_type(&parts)?;
     let limits = &live.config.server;
     let reading = read(

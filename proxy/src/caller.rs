@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Uri, header};
 
 use crate::auth::{Caller, Keys};
 use crate::dialect::ApiError;
@@ -22,6 +22,8 @@ pub struct Identity {
     named: Option<String>,
     /// The kind of editor, from its user agent: one of a small set of words, or the agent's first word.
     client: String,
+    /// The kind of editor more closely, where the path tells which of its providers asks.
+    provider: Option<&'static str>,
 }
 
 impl Identity {
@@ -30,7 +32,13 @@ impl Identity {
     /// # Errors
     ///
     /// 401 without a valid key, 400 for two different ones.
-    pub fn of(headers: &HeaderMap, peer: Option<Peer>, keys: &Keys) -> Result<Self, ApiError> {
+    pub fn of(
+        uri: &Uri,
+        headers: &HeaderMap,
+        peer: Option<Peer>,
+        keys: &Keys,
+    ) -> Result<Self, ApiError> {
+        let client = client_kind(text(headers, header::USER_AGENT.as_str()).unwrap_or_default());
         let caller = keys.caller(
             text(headers, header::AUTHORIZATION.as_str()),
             text(headers, "x-api-key"),
@@ -39,7 +47,8 @@ impl Identity {
             caller,
             peer: peer.map(|peer| peer.0),
             named: text(headers, "x-echo-user").map(bounded),
-            client: client_kind(text(headers, header::USER_AGENT.as_str()).unwrap_or_default()),
+            provider: provider(&client, uri.path()),
+            client,
         })
     }
 
@@ -48,9 +57,9 @@ impl Identity {
         &self.caller.tenant
     }
 
-    /// The kind of editor behind a request: as the text itself tells, or else by its user agent.
+    /// The kind of editor behind a request: as the text itself tells, or else by its user agent and the path.
     pub fn client_of<'a>(&'a self, request: &CompletionRequest) -> &'a str {
-        request.client.unwrap_or(&self.client)
+        request.client.or(self.provider).unwrap_or(&self.client)
     }
 
     /// The user behind a request: as the header or the request names him, or else by his key, or else
@@ -121,6 +130,11 @@ fn client_kind(agent: &str) -> String {
         .collect()
 }
 
+/// Zed's provider for Mistral's protocol waits longer and sends less than its others.
+fn provider(client: &str, path: &str) -> Option<&'static str> {
+    (client == "zed" && path.ends_with("/fim/completions")).then_some("zed-codestral")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,7 +148,8 @@ mod tests {
             )
         });
         let peer = Some(Peer([127, 0, 0, 1].into()));
-        Identity::of(&headers.collect(), peer, &Keys::default()).unwrap()
+        let uri = Uri::from_static("/v1/fim/completions");
+        Identity::of(&uri, &headers.collect(), peer, &Keys::default()).unwrap()
     }
 
     #[test]
@@ -159,6 +174,19 @@ mod tests {
         assert_eq!(
             identity(&[("user-agent", "curl/8.1")]).user(&nameless).user,
             "127.0.0.1/curl"
+        );
+    }
+
+    #[test]
+    fn a_path_tells_the_provider_and_no_other_user() {
+        let request = CompletionRequest::default();
+        let zed = identity(&[("user-agent", "Zed/0.200.1")]);
+        assert_eq!(zed.client_of(&request), "zed-codestral");
+        assert_eq!(zed.user(&request).user, "127.0.0.1/zed");
+        assert_eq!(provider("zed", "/v1/completions"), None);
+        assert_eq!(
+            identity(&[("user-agent", "minuet/1")]).client_of(&request),
+            "minuet"
         );
     }
 

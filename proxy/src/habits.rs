@@ -26,6 +26,7 @@ pub fn of(client: &str) -> Habits {
         },
         "minuet" => waits(400),
         "zed" => waits(75),
+        "zed-codestral" => waits(150),
         _ => Habits::default(),
     }
 }

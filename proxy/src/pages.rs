@@ -70,7 +70,8 @@ fn listed(echo: &Echo, live: &Live, name: &str) -> Value {
 /// 401.
 pub(crate) fn check_key(echo: &Echo, request: &Request) -> Result<(), ApiError> {
     let peer = request.extensions().get::<Peer>().copied();
-    Identity::of(request.headers(), peer, &echo.live.load().config.keys).map(drop)
+    let keys = &echo.live.load().config.keys;
+    Identity::of(request.uri(), request.headers(), peer, keys).map(drop)
 }
 
 /// `GET /healthz`: 200 as long as the process answers; says whether it is whole.

@@ -272,7 +272,7 @@ pub const PROFILES: [Profile; 12] = [
         name: "zed-codestral",
         window: WindowRule::Chars(693, 357),
         asking: pause(150.0, 300.0),
-        habits: waits(75),
+        habits: waits(150),
         aborts: true,
         types_through: true,
         after_taking_ms: Some(10.0),
