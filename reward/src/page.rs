@@ -114,6 +114,16 @@ impl Page {
         document.ceil_char_boundary(cursor.saturating_sub(reach))
     }
 
+    /// Whether the last request showed `ending`, the end of `prefix`, behind what stands before it there.
+    pub(crate) fn shows_end(&self, prefix: &str, ending: &str) -> bool {
+        let prefix = prefix.trim_end();
+        let from = prefix
+            .len()
+            .saturating_sub(ending.trim().len() + BEFORE_BYTES);
+        let end = &prefix[prefix.ceil_char_boundary(from)..];
+        memmem::find(self.text.as_bytes(), end.as_bytes()).is_some()
+    }
+
     /// When the last request was made, in milliseconds.
     pub(crate) fn turned_ms(&self) -> i64 {
         self.turned_ms
@@ -324,6 +334,9 @@ fn probe(old: &[u8], new: &[u8]) -> Option<usize> {
 
 /// Bytes by which a text is searched for.
 const PROBE_BYTES: usize = 64;
+
+/// What stands right before a text tells it from the same text elsewhere.
+const BEFORE_BYTES: usize = 64;
 
 /// Fewer bytes than these agree by chance.
 const KNOWN_BYTES: usize = 16;

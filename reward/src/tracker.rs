@@ -170,21 +170,28 @@ impl UserTracker {
     ///
     /// An editor that asks ahead sends the text as if a proposal had been taken. Such a request is known by
     /// the client's word (`is_said_ahead`); by its coming at once after the answer whose text it holds; or by
-    /// holding an answer that was itself asked for ahead and that the user has not come to yet. That text
-    /// is taken out of it again: what remains is what the user has in front of him.
+    /// holding an answer that was itself asked for ahead and that the user has not come to yet, if the request before
+    /// it did not show that text. It is taken out again: what remains is what the user has in front of him.
     pub fn request(&mut self, window: &Window<'_>, is_said_ahead: bool, at_ms: i64) -> Seen {
         self.person.tells_ahead |= is_said_ahead;
         let taken_out = self.open.iter().enumerate().rev().find_map(|(index, p)| {
             let is_new = p.is_too_new(at_ms, &self.person) && !p.is_taken();
             let is_ahead = is_said_ahead || p.is_ahead() || is_new;
-            let window = is_ahead
+            let before = is_ahead
                 .then(|| p.place.without(p.text(), window))
                 .flatten()?;
+            let is_shown = || {
+                let mut pages = self.pages.iter();
+                pages.any(|page| page.shows_end(window.prefix, p.text()))
+            };
+            if !is_said_ahead && is_shown() {
+                return None;
+            }
             // Where the client would say that this is ahead, and the end of the text was taken as another proposal, it is
             // the user's own.
             let is_the_end = |other: &Proposal| other.is_taken() && other.ends(p);
             let is_own = self.person.tells_ahead && self.open.iter().any(|other| is_the_end(other));
-            (is_said_ahead || !is_own).then(|| (window, p.is_ahead(), index))
+            (is_said_ahead || !is_own).then(|| (before, p.is_ahead(), index))
         });
         let last_ms = std::mem::replace(&mut self.last_ms, at_ms);
         // Who says that he asks ahead asks again when the user has come there.

@@ -253,3 +253,21 @@ fn the_end_of_an_answer_made_ahead_is_the_users_own_when_he_took_it_as_another()
     story.request(&format!("{ABOVE}{text}\n|"), 6_000, &[]);
     assert_eq!(story.fate(2), Some(Fate::Accepted));
 }
+
+#[test]
+fn what_the_last_request_showed_was_not_asked_for_ahead() {
+    let mut story = Story::new();
+    story.request(&format!("{ABOVE}|"), 0, &[(1, "if self.level < 0 {")]);
+    // What comes so soon after an answer and holds it is the editor's.
+    let ahead = "\n            self.count(key, value);";
+    story.request(&format!("{ABOVE}if self.level < 0 {{|"), 210, &[(2, ahead)]);
+    let taken = " 0 {\n            self.total(key, value);";
+    story.request(&format!("{ABOVE}if self.level <|"), 3_000, &[(3, taken)]);
+    let line = format!("{ABOVE}if self.level < 0 {{\n            self.");
+    story.request(&format!("{line}total|(key, value);"), 6_000, &[]);
+    assert_eq!(story.fate(3), Some(Fate::Accepted));
+    // He makes of it what was answered ahead.
+    story.request(&format!("{line}count|(key, value);"), 8_000, &[]);
+    story.request(&format!("{line}count(key, value);|"), 9_000, &[]);
+    assert_eq!(story.fate(3), Some(Fate::Refined));
+}
