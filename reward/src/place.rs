@@ -84,6 +84,12 @@ impl Place {
         matches!((self.file.as_deref(), file), (Some(own), Some(other)) if own != other)
     }
 
+    /// The same of one that may be of its own page, which is of one file.
+    pub(crate) fn is_elsewhere(&self, sight: &Sight<'_>) -> bool {
+        let is_on_page = self.spot.is_some_and(|spot| spot.page == sight.page);
+        !is_on_page && self.is_of_another(sight.file)
+    }
+
     /// Puts it on the page of the request that it is the place of.
     pub(crate) fn put_on(&mut self, page: &Page) {
         let at = page.cursor();

@@ -20,6 +20,8 @@ pub struct Proposal {
     /// Which alternative of the answer it is, from 0.
     pub choice: u32,
     text: String,
+    /// A hash of the text, white space around it aside.
+    digest: u64,
     /// Other texts of the same answer, until a look tells which was taken.
     others: Vec<String>,
     /// Whether another of its slate was taken.
@@ -89,6 +91,7 @@ impl Proposal {
             decision,
             choice,
             text: text.to_owned(),
+            digest: digest(text.trim()),
             others: Vec::new(),
             is_lost: false,
             habits: Habits::default(),
@@ -201,7 +204,7 @@ impl Proposal {
     /// Takes note that its user has read the same text before, if that was what `other` proposed.
     pub(crate) fn recognise(&mut self, other: &Self, person: &Person) {
         let was_read = || other.seen_ms(1.0, person).is_some_and(|ms| ms >= READ_MS);
-        self.is_known |= other.text.trim() == self.text.trim() && was_read();
+        self.is_known |= other.digest == self.digest && was_read();
     }
 
     /// Takes note of the first request for another place.
@@ -384,8 +387,8 @@ impl Proposal {
         person: &mut Person,
         is_reached: bool,
     ) -> Option<Outcome> {
-        let is_other = self.place.is_of_another(sight.file);
-        if sight.at_ms < self.answered_ms || self.is_lost || is_other {
+        let is_over = sight.at_ms < self.answered_ms || self.is_lost;
+        if is_over || self.place.is_elsewhere(sight) {
             return None;
         }
         self.leave(sight);
@@ -465,6 +468,7 @@ impl Proposal {
         };
         if kept(most) > kept(&self.text) {
             std::mem::swap(most, &mut self.text);
+            self.digest = digest(self.text.trim());
             self.reading = Reading::default();
         }
     }
@@ -589,7 +593,7 @@ impl Proposal {
     /// What is left of it at the first request after each of some horizons that shows its place.
     pub(crate) fn survival(&mut self, sight: &Sight<'_>, person: &Person) -> Option<Outcome> {
         let passed = self.horizons_passed(sight.at_ms);
-        let is_due = passed > self.survivals && !self.place.is_of_another(sight.file);
+        let is_due = passed > self.survivals && !self.place.is_elsewhere(sight);
         let region = self.place.look_at(sight, is_due)?;
         let region = self.within_bound(region);
         let mut reading = self.reading.clone();
