@@ -84,7 +84,7 @@ impl Place {
         matches!((self.file.as_deref(), file), (Some(own), Some(other)) if own != other)
     }
 
-    /// The same of one that may be of its own page, which is of one file.
+    /// Whether a request is known to be for another file. One for the page that the place is on is not.
     pub(crate) fn is_elsewhere(&self, sight: &Sight<'_>) -> bool {
         let is_on_page = self.spot.is_some_and(|spot| spot.page == sight.page);
         !is_on_page && self.is_of_another(sight.file)
