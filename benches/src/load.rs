@@ -1,8 +1,9 @@
-//! Direct calls, nginx and echo-proxy side by side.
+//! Direct calls, nginx, a bare proxy and echo-proxy side by side.
 //!
 //! One upstream, one generator, one machine, one run: only then do numbers compare.
 
 mod answer;
+mod bare;
 mod behaviour;
 mod connection;
 mod contender;
@@ -22,6 +23,7 @@ mod throughput;
 mod typing;
 mod upstream;
 
+pub use bare::serve as serve_bare;
 pub use contender::{Contender, Site};
 pub use latency::{Latency, LatencyRow};
 pub use machine::Machine;
@@ -32,6 +34,9 @@ pub use report::{Report, Verdict};
 pub use swaps::{SwapReport, Swaps};
 pub use throughput::{Throughput, ThroughputRow};
 pub use upstream::serve as serve_upstream;
+
+/// The argument by which the program starts itself again as the bare proxy, before the upstream that follows.
+pub const BARE_FLAG: &str = "--bare";
 
 /// The argument by which the program starts itself again as the upstream.
 pub const UPSTREAM_FLAG: &str = "--upstream";

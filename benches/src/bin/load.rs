@@ -1,13 +1,14 @@
-//! Compares direct calls, nginx and echo-proxy in one run.
+//! Compares direct calls, nginx, a bare proxy and echo-proxy in one run.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use echo_benches::load::{Contender, Plan, Report, Site, hold, serve_upstream};
+use echo_benches::load::{Contender, Plan, Report, Site, hold, serve_bare, serve_upstream};
 
-/// Compares direct calls of an upstream with calls through nginx and through echo-proxy, over loopback:
+/// Compares direct calls of an upstream with calls through nginx, a bare proxy and echo-proxy, over loopback:
 /// added latency, throughput, processor time, memory.
 #[derive(Debug, Parser)]
 #[expect(
@@ -37,6 +38,9 @@ struct Arguments {
     /// Hold it under streamed answers
     #[arg(long, requires = "hold")]
     stream: bool,
+    /// Be the bare proxy before this upstream
+    #[arg(long, hide = true)]
+    bare: Option<SocketAddr>,
     /// Be the upstream
     #[arg(long, hide = true)]
     upstream: bool,
@@ -44,10 +48,10 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = if arguments.upstream {
-        serve_upstream().map_err(Into::into)
-    } else {
-        run(&arguments)
+    let done = match arguments.bare {
+        Some(upstream) => serve_bare(upstream).map_err(Into::into),
+        None if arguments.upstream => serve_upstream().map_err(Into::into),
+        None => run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use tempfile::TempDir;
 
+use super::bare::Bare;
 use super::behaviour::Behaviour;
 use super::cores::Cores;
 use super::echo::{self, EchoProxy};
@@ -23,6 +24,8 @@ pub enum Contender {
     Direct,
     /// nginx's `proxy_pass`.
     Nginx,
+    /// hyper's server and reqwest's client, and nothing in between.
+    Bare,
     /// echo-proxy, with requests that name their arm.
     EchoNamed,
     /// echo-proxy, which draws one of two arms; every request from another user.
@@ -36,9 +39,10 @@ pub enum Contender {
 
 impl Contender {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Direct,
         Self::Nginx,
+        Self::Bare,
         Self::EchoNamed,
         Self::EchoRouted,
         Self::EchoLearning,
@@ -50,6 +54,7 @@ impl Contender {
         match self {
             Self::Direct => "direct",
             Self::Nginx => "nginx",
+            Self::Bare => "hyper and reqwest alone",
             Self::EchoNamed => "echo, arm named",
             Self::EchoRouted => "echo, routed",
             Self::EchoLearning => "echo, everything",
@@ -60,7 +65,7 @@ impl Contender {
     /// Its requests, for `users` who go on typing.
     pub fn typing(self, behaviour: Behaviour, stream: bool, users: usize) -> Typing {
         let model = match self {
-            Self::Direct | Self::Nginx => "bench",
+            Self::Direct | Self::Nginx | Self::Bare => "bench",
             Self::EchoNamed => echo::ARM,
             Self::EchoRouted | Self::EchoLearning | Self::EchoInMemory => echo::ROUTED,
         };
@@ -169,6 +174,14 @@ impl Site {
                     server: Server::Nginx(nginx),
                 })
             }
+            Contender::Bare => {
+                let bare = Bare::start(upstream, &self.cores)?;
+                Ok(Running {
+                    contender,
+                    address: bare.address,
+                    server: Server::Bare(bare),
+                })
+            }
             Contender::EchoInMemory => echo(self.memory.unwrap_or(disk)),
             _ => echo(disk),
         }
@@ -192,6 +205,7 @@ pub struct Running {
 enum Server {
     None,
     Nginx(Nginx),
+    Bare(Bare),
     Echo(EchoProxy),
 }
 
@@ -201,6 +215,7 @@ impl Running {
         match &self.server {
             Server::None => None,
             Server::Nginx(nginx) => Some(&nginx.process),
+            Server::Bare(bare) => Some(&bare.process),
             Server::Echo(echo) => Some(&echo.process),
         }
     }
@@ -220,7 +235,8 @@ impl Running {
     /// [`LoadError`] when it does not stop, or fails.
     pub fn stop(self) -> Result<Duration, LoadError> {
         match self.server {
-            Server::None => Ok(Duration::ZERO),
+            // The bare proxy has nothing to put in order, and ends by the signal.
+            Server::None | Server::Bare(_) => Ok(Duration::ZERO),
             Server::Nginx(nginx) => nginx.process.stop(),
             Server::Echo(echo) => echo.stop(),
         }
