@@ -40,10 +40,7 @@ impl Bare {
         let mut process = cores
             .on_the_proxys(|| Process::start(NAME, command))
             .map_err(failed)??;
-        let address = process.wait_for(LISTENS)?;
-        let address = address
-            .parse()
-            .map_err(|_| LoadError::program(NAME, format!("it listens on {address:?}")))?;
+        let address = process.listens(LISTENS)?;
         Ok(Self { address, process })
     }
 }

@@ -49,10 +49,7 @@ impl EchoProxy {
             .stdout(Stdio::piped());
         let started = cores.on_the_proxys(|| Process::start(NAME, command));
         let mut process = started.map_err(|error| LoadError::program(NAME, error))??;
-        let address = process.wait_for("echo-proxy listens on http://")?;
-        let address = address
-            .parse()
-            .map_err(|_| LoadError::program(NAME, format!("it listens on {address:?}")))?;
+        let address = process.listens("echo-proxy listens on http://")?;
         Ok(Self {
             address,
             process,

@@ -1,5 +1,6 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -31,13 +32,19 @@ impl Process {
         })
     }
 
-    /// Reads the server's standard output up to the line that begins with `words`, and returns what
+    /// Reads the server's standard output up to the line that begins with `words`, and returns the address that
     /// follows them. The server must have been started with its output piped.
     ///
     /// # Errors
     ///
-    /// [`LoadError::Program`] when the output ends before.
-    pub fn wait_for(&mut self, words: &str) -> Result<String, LoadError> {
+    /// [`LoadError::Program`] when the output ends before, or no address follows.
+    pub fn listens(&mut self, words: &str) -> Result<SocketAddr, LoadError> {
+        let said = self.wait_for(words)?;
+        let failed = |_| LoadError::program(&self.name, format!("it listens on {said:?}"));
+        said.parse().map_err(failed)
+    }
+
+    fn wait_for(&mut self, words: &str) -> Result<String, LoadError> {
         let output = self.child.stdout.take();
         let mut lines = BufReader::new(
             output.ok_or_else(|| LoadError::program(&self.name, "its output is not piped"))?,

@@ -39,10 +39,7 @@ impl Upstream {
         let mut command = Command::new(program);
         command.arg(super::UPSTREAM_FLAG).stdout(Stdio::piped());
         let mut process = Process::start(NAME, command)?;
-        let address = process.wait_for(LISTENS)?;
-        let address = address
-            .parse()
-            .map_err(|_| LoadError::program(NAME, format!("it listens on {address:?}")))?;
+        let address = process.listens(LISTENS)?;
         Ok(Self { address, process })
     }
 }
